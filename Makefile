@@ -1,0 +1,55 @@
+# Two commands do everything on a machine with python3: `make run` and `make test`.
+# uv is bootstraped into .uv, the workspace into .venv; nothing else is touched.
+
+PYTHON ?= python3
+VENV := .venv
+UV := .uv/bin/uv
+MEMBERS := core $(sort $(wildcard plugins/*))
+INSTALLED := $(VENV)/.installed
+RUN_READY := $(VENV)/.run-ready
+SOURCES := constraints.txt pyproject.toml $(addsuffix /pyproject.toml,$(MEMBERS))
+
+.PHONY: run test lint format bench constraints clean
+
+run: $(RUN_READY)
+	$(VENV)/bin/chatrack serve
+
+test: $(INSTALLED)
+	$(VENV)/bin/pytest -n auto $(PYTEST_ARGS)
+
+lint: $(INSTALLED)
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy core/src plugins/*/src
+
+format: $(INSTALLED)
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+bench: $(INSTALLED)
+	$(VENV)/bin/python -m bench $(BENCH_ARGS)
+
+$(UV):
+	$(PYTHON) -m venv .uv
+	.uv/bin/pip install --quiet --disable-pip-version-check -c constraints.txt uv
+
+$(VENV)/bin/python: | $(UV)
+	$(UV) venv --quiet --python $(PYTHON) $(VENV)
+
+# What serving needs.
+$(RUN_READY): $(SOURCES) | $(VENV)/bin/python
+	$(UV) pip install --quiet --python $(VENV)/bin/python -c constraints.txt $(addprefix -e ,$(MEMBERS))
+	@touch $@
+
+# What the tests, the linters and the benchmarks need on top.
+$(INSTALLED): $(RUN_READY)
+	$(UV) pip install --quiet --python $(VENV)/bin/python -c constraints.txt $(addprefix -e ,$(MEMBERS)) --group dev
+	@touch $@
+
+# Raise the pins to what the ranges of the members allow today.
+constraints: | $(VENV)/bin/python
+	$(UV) pip install --quiet --upgrade --python $(VENV)/bin/python $(addprefix -e ,$(MEMBERS)) --group dev uv
+	$(UV) pip freeze --python $(VENV)/bin/python --exclude-editable > constraints.txt
+
+clean:
+	rm -rf $(VENV) .uv .mypy_cache .ruff_cache .pytest_cache

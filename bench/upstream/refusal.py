@@ -1,0 +1,119 @@
+"""OpenAI's error answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_STATUS_BODIES: dict[int, tuple[str, str, str | None, str | None]] = {
+    400: (
+        "Your input exceeds the context window of this model. Please adjust your input and try again.",
+        "invalid_request_error",
+        "input",
+        "context_length_exceeded",
+    ),
+    403: (
+        "Country, region, or territory not supported",
+        "request_forbidden",
+        None,
+        "unsupported_country_region_territory",
+    ),
+    409: ("The resource was modified by another request.", "invalid_request_error", None, None),
+    422: ("The request could not be processed.", "invalid_request_error", None, None),
+    429: (
+        (
+            "Rate limit reached for fake in organization org-fake on requests per min (RPM): "
+            "Limit 3, Used 3, Requested 1. Please try again in 1s."
+        ),
+        "requests",
+        None,
+        "rate_limit_exceeded",
+    ),
+    500: (
+        "The server had an error while processing your request. Sorry about that!",
+        "server_error",
+        None,
+        None,
+    ),
+    503: (
+        "The engine is currently overloaded, please try again later",
+        "service_unavailable_error",
+        None,
+        "server_overloaded",
+    ),
+}
+
+
+class RefusedError(Exception):
+    """A request is answered with an error.
+
+    `status` is the HTTP status; the rest are the fields of OpenAI's error object.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        param: str | None = None,
+        code: str | None = None,
+        *,
+        status: int = 400,
+        kind: str = "invalid_request_error",
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.code = code
+        self.status = status
+        self.kind = kind
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The JSON body of the answer."""
+        return {"error": {"message": self.message, "type": self.kind, "param": self.param, "code": self.code}}
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """Headers of the answer beyond the usual ones."""
+        return [(b"retry-after", b"1")] if self.status == 429 else []
+
+
+def invalid_key(key: str) -> RefusedError:
+    """The answer to a bad key, which shows no more of it than its last four characters."""
+    masked = "*" * max(1, len(key) - 4) + key[-4:]
+    return RefusedError(
+        f"Incorrect API key provided: {masked}. You can find your API key at "
+        "https://platform.openai.com/account/api-keys.",
+        code="invalid_api_key",
+        status=401,
+    )
+
+
+def missing_key() -> RefusedError:
+    """The answer to a request without a key."""
+    return RefusedError(
+        "You didn't provide an API key. You need to provide your API key in an Authorization header using "
+        "Bearer auth (i.e. Authorization: Bearer YOUR_KEY). You can obtain an API key from "
+        "https://platform.openai.com/account/api-keys.",
+        status=401,
+    )
+
+
+def unknown_model(name: str) -> RefusedError:
+    """The answer to a request for a model that does not exist."""
+    return RefusedError(
+        f"The model `{name}` does not exist or you do not have access to it.",
+        code="model_not_found",
+        status=404,
+    )
+
+
+def scripted(status: int, key: str, model: str) -> RefusedError:
+    """The answer a model name with ``-eSTATUS`` asks for."""
+    if status == 401:
+        return invalid_key(key)
+    if status == 404:
+        return unknown_model(model)
+    kind_of_rest = "server_error" if status >= 500 else "invalid_request_error"
+    message, kind, param, code = _STATUS_BODIES.get(
+        status, (f"The request failed with status {status}.", kind_of_rest, None, None)
+    )
+    return RefusedError(message, param, code, status=status, kind=kind)

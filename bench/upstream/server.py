@@ -1,0 +1,86 @@
+"""Runs the fake upstream in the current event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from bench.upstream.app import Upstream, create_app
+from bench.upstream.state import State
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A running fake upstream: `url` is the base URL for the `openai` client, ending in ``/v1``."""
+
+    url: str
+    app: Upstream
+
+    @property
+    def state(self) -> State:
+        """The counters and the last requests."""
+        return self.app.state
+
+
+class _Protocol(HttpToolsProtocol):
+    """Hands the transport to the app, for ASGI has no way to cut a connection."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = {"transport": {"transport": self.transport}}
+
+
+class _Server(uvicorn.Server):
+    """Stops at once when told, and leaves the process's signal handlers to whoever runs the loop."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.stop = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def main_loop(self) -> None:
+        # The base class polls, which costs every test that serves a tenth of a second.
+        await self.stop.wait()
+
+
+@contextlib.asynccontextmanager
+async def serve(port: int = 0, app: Upstream | None = None) -> AsyncIterator[Serving]:
+    """Serve on 127.0.0.1 while the context lasts; port 0 takes a free one.
+
+    Answers still under way at the end are cut and counted as aborted.
+    """
+    app = app or create_app()
+    listener = socket.create_server(("127.0.0.1", port), backlog=2048)
+    config = uvicorn.Config(
+        app,
+        http=_Protocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        date_header=False,  # would be stale: it is set by the loop that `_Server` replaces
+        timeout_graceful_shutdown=2,
+    )
+    server = _Server(config)
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        while not server.started:
+            if task.done():
+                await task  # raises what kept the server from starting
+                raise RuntimeError("the fake upstream did not start")
+            await asyncio.sleep(0.001)
+        yield Serving(f"http://127.0.0.1:{listener.getsockname()[1]}/v1", app)
+    finally:
+        app.close()
+        server.stop.set()
+        await task
+        listener.close()

@@ -1,0 +1,5 @@
+"""`python -m chatrack`."""
+
+from chatrack.cli import main
+
+main()

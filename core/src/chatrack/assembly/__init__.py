@@ -1,0 +1,7 @@
+"""From config.toml to one frozen object with everything the server needs."""
+
+from chatrack.assembly.assembly import Assembly, assemble
+from chatrack.assembly.binding import BoundAgent
+from chatrack.assembly.running import running
+
+__all__ = ["Assembly", "BoundAgent", "assemble", "running"]

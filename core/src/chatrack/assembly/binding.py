@@ -1,0 +1,219 @@
+"""From agents by name to agents of the Agents SDK: tools, models and handoffs bound, names checked."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import agents
+import msgspec
+from agents.model_settings import ModelSettings
+
+from chatrack.assembly.instructions import unknown_placeholders, with_placeholders
+from chatrack.assembly.models import ModelFactory
+from chatrack.assembly.names import NameMistake, Registry
+from chatrack.config import AgentTable, ChatTable
+from chatrack.errors import ConfigError
+from chatrack.interfaces import AgentSpec, Tool, TurnContext
+from chatrack.settings import Problems
+
+_WIRE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+ASSISTANT = AgentSpec(name="assistant", instructions="You are a helpful assistant.", tools=["*"])
+"""The agent that meets the user when there is no other (or more than one and none is chosen)."""
+
+
+class BoundAgent(msgspec.Struct, frozen=True, kw_only=True):
+    """An agent ready to run.
+
+    Args:
+        address: `<plugin>.<name>`, or the bare name of one defined in config.toml.
+        spec: what it was made of.
+        agent: the Agents SDK's agent.
+        model: the name of its model.
+    """
+
+    address: str
+    spec: AgentSpec
+    agent: agents.Agent[TurnContext]
+    model: str
+
+
+def override(registry: Registry[AgentSpec], tables: Mapping[str, AgentTable], problems: Problems) -> None:
+    """Apply the tables `[agents.<name>]`: change a plugin's agent, or define a new one."""
+    for name, table in tables.items():
+        given = {
+            field: value for field in table.__struct_fields__ if (value := getattr(table, field)) is not None
+        }
+        try:
+            address = registry.address(name)
+        except NameMistake as mistake:
+            problems.add(f"agents.{name}", str(mistake))
+            continue
+        if address is not None:
+            registry.replace(address, msgspec.structs.replace(registry.items()[address], **given))
+        elif table.instructions is None:
+            problems.add(
+                f"agents.{name}", f"{registry.unknown(name)}; to define a new one, give it `instructions`"
+            )
+        else:
+            registry.add(name, AgentSpec(name=name, **given))
+
+
+def entry_address(registry: Registry[AgentSpec], chat: ChatTable, problems: Problems) -> str | None:
+    """Decide which agent meets the user."""
+    if chat.agent is not None:
+        try:
+            address = registry.address(chat.agent)
+        except NameMistake as mistake:
+            problems.add("chat.agent", str(mistake))
+            return None
+        if address is None:
+            problems.add("chat.agent", registry.unknown(chat.agent))
+        return address
+    if len(registry.items()) == 1:
+        return next(iter(registry.items()))
+    if registry.address(ASSISTANT.name) is None:
+        registry.add(ASSISTANT.name, ASSISTANT)
+    return registry.address(ASSISTANT.name)
+
+
+def bind(
+    registry: Registry[AgentSpec],
+    tools: Registry[Tool],
+    *,
+    entry: str,
+    chat: ChatTable,
+    models: ModelFactory,
+    problems: Problems,
+) -> dict[str, BoundAgent]:
+    """Bind all agents to their tools and handoffs, and those that can be reached from the entry to their models.
+
+    Args:
+        registry: the agents.
+        tools: the tools.
+        entry: the address of the agent that meets the user.
+        chat: for the default model.
+        models: makes models.
+        problems: receives every name that means nothing.
+
+    Returns:
+        The agents that can be reached, by address.
+    """
+    tools_of: dict[str, dict[str, Tool]] = {}
+    handoffs_of: dict[str, list[str]] = {}
+    for address, spec in registry.items().items():
+        key = f"agents.{address}"
+        tools_of[address] = _tools(spec, tools, key, problems)
+        handoffs_of[address] = _handoffs(spec, registry, key, problems)
+        if unknown := unknown_placeholders(spec.instructions):
+            problems.add(f"{key}.instructions", f"unknown placeholder {', '.join(unknown)}")
+    reachable = _reachable(entry, handoffs_of)
+    bound: dict[str, BoundAgent] = {}
+    for address in reachable:
+        agent = _bind_one(
+            address, registry.items()[address], list(tools_of[address].values()), chat, models, problems
+        )
+        if agent is not None:
+            bound[address] = agent
+    for address, one in bound.items():
+        one.agent.handoffs = [bound[target].agent for target in handoffs_of[address] if target in bound]
+        targets = [(target, bound[target].agent) for target in handoffs_of[address] if target in bound]
+        _check_wire_names(address, tools_of[address], targets, problems)
+    return bound
+
+
+def _tools(spec: AgentSpec, tools: Registry[Tool], key: str, problems: Problems) -> dict[str, Tool]:
+    found: dict[str, Tool] = {}
+    for pattern in spec.tools:
+        if spec is ASSISTANT and not tools.items():
+            continue  # without any tools, the built-in agent just talks
+        try:
+            found.update(tools.match(pattern))
+        except NameMistake as mistake:
+            problems.add(f"{key}.tools", str(mistake))
+    return found
+
+
+def _handoffs(spec: AgentSpec, registry: Registry[AgentSpec], key: str, problems: Problems) -> list[str]:
+    found = []
+    for name in spec.handoffs:
+        try:
+            address = registry.address(name)
+        except NameMistake as mistake:
+            problems.add(f"{key}.handoffs", str(mistake))
+            continue
+        if address is None:
+            problems.add(f"{key}.handoffs", registry.unknown(name))
+        else:
+            found.append(address)
+    return list(dict.fromkeys(found))
+
+
+def _reachable(entry: str, handoffs: Mapping[str, list[str]]) -> list[str]:
+    order, queue = [entry], [entry]
+    while queue:
+        for target in handoffs[queue.pop(0)]:
+            if target not in order:
+                order.append(target)
+                queue.append(target)
+    return order
+
+
+def _bind_one(
+    address: str,
+    spec: AgentSpec,
+    tools: list[Tool],
+    chat: ChatTable,
+    models: ModelFactory,
+    problems: Problems,
+) -> BoundAgent | None:
+    key = f"agents.{address}"
+    name, asked = (spec.model, f"{key}.model") if spec.model else (chat.model, "chat.model")
+    if not name:
+        problems.add("chat.model", f'not set, and the agent "{address}" has no model of its own')
+        return None
+    try:
+        model = models.create(name, key=asked)
+    except ConfigError as error:
+        problems.lines.extend(line for line in error.lines if line not in problems.lines)
+        return None
+    try:
+        settings = ModelSettings(**spec.model_settings)
+    except TypeError as error:
+        problems.add(f"{key}.model_settings", str(error).replace("ModelSettings.__init__() ", ""))
+        return None
+    instructions: str | Callable[[Any, Any], str] = with_placeholders(spec.instructions)
+    return BoundAgent(
+        address=address,
+        spec=spec,
+        model=name,
+        agent=agents.Agent[TurnContext](
+            name=spec.name,
+            instructions=instructions,
+            handoff_description=spec.description,
+            model=model,
+            model_settings=settings,
+            tools=tools,
+        ),
+    )
+
+
+def _check_wire_names(
+    address: str, tools: Mapping[str, Tool], handoffs: list[tuple[str, agents.Agent[Any]]], problems: Problems
+) -> None:
+    # The SDK only warns about equal names and lets the last win, and it takes `-` and `_` for equal in
+    # handoffs; real APIs refuse names that do not fit (T32).
+    taken: dict[str, str] = {}
+    names = [(tool.name, f"the tool {where}") for where, tool in tools.items()]
+    names += [
+        (agents.Handoff.default_tool_name(agent), f"the handoff to {target}") for target, agent in handoffs
+    ]
+    for name, owner in names:
+        if not _WIRE_NAME.fullmatch(name):
+            problems.add(
+                f"agents.{address}",
+                f'{owner} would be called "{name}"; models take 1 to 64 of A-Z a-z 0-9 _ -',
+            )
+        other = taken.setdefault(name.replace("-", "_"), owner)
+        if other != owner:
+            problems.add(f"agents.{address}", f'{other} and {owner} would both be called "{name}"')

@@ -1,0 +1,55 @@
+"""`demo_provider`: a model that needs no key, for trying Chatrack out."""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import msgspec
+
+import chatrack
+from chatrack import Model, ModelProvider, StartupError, hookimpl
+from chatrack.builtin.demo.model import DemoModel
+from chatrack.builtin.demo.responses import MODEL
+
+
+class DemoProvider(ModelProvider):
+    """Gives the demo model.
+
+    Args:
+        delay: seconds between two words of a streamed answer.
+    """
+
+    def __init__(self, delay: float) -> None:
+        self._model = DemoModel(delay)
+
+    def get_model(self, model_name: str | None) -> Model:
+        """Give the model.
+
+        Args:
+            model_name: `demo`, or None for the same.
+
+        Raises:
+            StartupError: another name was asked for.
+        """
+        if model_name not in {None, MODEL}:
+            raise StartupError(f'the demo provider has no model "{model_name}"; its only model is "{MODEL}"')
+        return self._model
+
+
+class DemoProviderPlugin:
+    """Provides `demo`: a program that behaves like a model, without a key and without a network."""
+
+    api = 1
+
+    class Settings(chatrack.Settings):
+        """`[plugins.demo_provider]`."""
+
+        delay: Annotated[float, msgspec.Meta(ge=0, le=5)] = 0.02
+        """Seconds between two words of an answer."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._provider = DemoProvider(settings.delay)
+
+    @hookimpl
+    def model_providers(self) -> Mapping[str, ModelProvider]:
+        """Give the provider."""
+        return {"demo": self._provider}

@@ -1,0 +1,41 @@
+"""`sqlite_store`: threads in one SQLite file."""
+
+from pathlib import Path
+
+from sqlalchemy import URL
+
+import chatrack
+import chatrack.sql
+from chatrack import Migrations, Store, hookimpl
+from chatrack.sql import Database, SQLStore
+
+
+class SqliteStorePlugin:
+    """Keeps everything in one file; for one machine, with any number of processes on it."""
+
+    api = 1
+
+    class Settings(chatrack.Settings):
+        """`[plugins.sqlite_store]`."""
+
+        path: Path = Path("data/chatrack.db")
+        """The file; its folder is created."""
+
+    def __init__(self, settings: Settings) -> None:
+        url = URL.create("sqlite", database=str(settings.path))
+        self.database = Database(url, label="plugins.sqlite_store.path")
+
+    @hookimpl
+    def store(self) -> Store:
+        """Give the store over the file."""
+        return SQLStore(self.database)
+
+    @hookimpl
+    def migrations(self) -> Migrations:
+        """Give the history of the store's tables."""
+        return Migrations(
+            name="chatrack",
+            folder=Path(chatrack.sql.__file__).parent / "migrations",
+            version_table="chatrack_version",
+            database=self.database,
+        )

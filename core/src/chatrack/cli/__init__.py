@@ -1,0 +1,5 @@
+"""The command `chatrack`."""
+
+from chatrack.cli.main import main
+
+__all__ = ["main"]

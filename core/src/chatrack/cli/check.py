@@ -1,0 +1,51 @@
+"""`chatrack check`."""
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from chatrack import logs
+from chatrack.assembly import Assembly, assemble, running
+from chatrack.cli.table import show
+
+
+def check(path: Path) -> None:
+    """Load, validate and connect everything, then print what there is.
+
+    Args:
+        path: the config file.
+
+    Raises:
+        StartupError: something is wrong.
+    """
+    assembly = assemble(path)
+    logs.configure("warning", assembly.config.server.log_format)
+    asyncio.run(_start_and_stop(assembly))
+    store = next(plugin.name for plugin in assembly.plugins.loaded if "store" in plugin.hooks)
+    ways_in = ", ".join(type(one).__name__ for one in assembly.authenticators)
+    settings = assembly.config.server
+    rows = [
+        ("config", str(path)),
+        ("address", f"http://{settings.host}:{settings.port}{settings.path}"),
+        ("store", store),
+        ("users", ways_in or "everyone is the local user (loopback only)"),
+        ("agent", f"{assembly.entry.address} ({assembly.entry.model})"),
+        *(
+            ("", f"{agent.address} ({agent.model})")
+            for agent in assembly.agents.values()
+            if agent is not assembly.entry
+        ),
+        ("providers", ", ".join(sorted(assembly.models.providers)) or "none"),
+        ("tools", ", ".join(sorted(assembly.tools)) or "none"),
+        ("actions", ", ".join(sorted(assembly.actions)) or "none"),
+    ]
+    show(("what", "value"), rows)
+    for note in assembly.notes:
+        click.echo(f"note: {note}")
+    click.echo("All is well.")
+
+
+async def _start_and_stop(assembly: Assembly) -> None:
+    async with running(assembly):
+        pass

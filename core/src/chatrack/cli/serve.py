@@ -1,0 +1,66 @@
+"""`chatrack serve`."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from chatrack import logs
+from chatrack.assembly import assemble, running
+
+_log = structlog.get_logger(source="chatrack")
+
+
+def serve(path: Path, options: dict[str, Any]) -> int:
+    """Serve until told to stop.
+
+    Args:
+        path: the config file.
+        options: values that take the place of those in `[server]`.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        StartupError: something is wrong; nothing was left half-started.
+    """
+    assembly = assemble(path, server=options)
+    settings = assembly.config.server
+    logs.configure(settings.log_level, settings.log_format)
+    for note in assembly.notes:
+        _log.info("note", note=note)
+
+    from chatrack.http.process import bind
+    from chatrack.http.process import serve as serve_here
+
+    sock = bind(settings.host, settings.port, file=assembly.config.source.file)
+    try:
+        if settings.workers == 1:
+            serve_here(assembly, sock)
+            return 0
+        return _serve_with_workers(path, options, assembly, sock)
+    finally:
+        sock.close()
+
+
+def _serve_with_workers(path: Path, options: dict[str, Any], assembly: Any, sock: Any) -> int:
+    from chatrack.http.process import serve as serve_here
+    from chatrack.http.workers import Workers
+
+    # Everything is started and stopped once before the first fork: what cannot work fails here, in one
+    # line, and migrations are done by one process. The workers then assemble anew: a plugin's objects
+    # must not be shared between processes.
+    asyncio.run(_try(assembly))
+
+    def work(ready: Callable[[], None]) -> None:
+        serve_here(assemble(path, server=options), sock, on_ready=ready)
+
+    settings = assembly.config.server
+    return Workers(settings.workers, sock, work, stop_after=settings.shutdown_grace + 15).run()
+
+
+async def _try(assembly: Any) -> None:
+    async with running(assembly):
+        pass

@@ -1,0 +1,93 @@
+"""Reading config.toml: the core's tables are decoded here, those of plugins when the plugins are loaded."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from chatrack.config.tables import AgentTable, ChatTable, ServerTable
+from chatrack.errors import ConfigError
+from chatrack.settings import Problems, Settings, Source, decode, load_source
+
+
+class _File(Settings):
+    enabled: list[str]
+    server: ServerTable = ServerTable()
+    chat: ChatTable = ChatTable()
+    agents: dict[str, AgentTable] = {}
+    plugins: dict[str, dict[str, Any]] = {}
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """A config file, decoded as far as the core goes.
+
+    Args:
+        source: the file and the environment, for the settings of plugins.
+        enabled: the names of the enabled plugins, in order.
+        server: `[server]`.
+        chat: `[chat]`.
+        agents: `[agents.<name>]`.
+        plugins: `[plugins.<name>]`, not decoded yet.
+    """
+
+    source: Source
+    enabled: list[str]
+    server: ServerTable
+    chat: ChatTable
+    agents: dict[str, AgentTable]
+    plugins: dict[str, dict[str, Any]]
+
+
+def load_config(path: Path, environ: Mapping[str, str] | None = None) -> tuple[Config, Problems]:
+    """Read and decode a config file.
+
+    Args:
+        path: where it is.
+        environ: the process environment; `os.environ` if None.
+
+    Returns:
+        The config and the mistakes found so far; the caller adds those of the plugins and then raises all of
+        them at once. With mistakes, the config is good for nothing but finding more of them.
+
+    Raises:
+        ConfigError: the file cannot be read or is not TOML.
+    """
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: there is no such file; name one with --config") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is not UTF-8 text") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+    source = load_source(path, environ)
+    problems = Problems(source.file)
+    plugins = document.pop("plugins", {})
+    if not isinstance(plugins, dict):
+        problems.add("plugins", "expected a table of tables")
+        plugins = {}
+    for name in [name for name, table in plugins.items() if not isinstance(table, dict)]:
+        problems.add(f"plugins.{name}", "expected a table")
+        del plugins[name]
+    decoded = decode(_File, document, key="", source=source, problems=problems)
+    if decoded is None:
+        listed = document.get("enabled")
+        names = [name for name in listed if isinstance(name, str)] if isinstance(listed, list) else []
+        decoded = _File(enabled=names)
+    for name in {name for name in decoded.enabled if decoded.enabled.count(name) > 1}:
+        problems.add("enabled", f'plugin "{name}" is listed twice')
+    return (
+        Config(
+            source=source,
+            enabled=list(dict.fromkeys(decoded.enabled)),
+            server=decoded.server,
+            chat=decoded.chat,
+            agents=decoded.agents,
+            plugins=plugins,
+        ),
+        problems,
+    )

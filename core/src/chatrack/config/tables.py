@@ -1,0 +1,88 @@
+"""The tables `[server]`, `[chat]` and `[agents.<name>]`."""
+
+import re
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from chatrack.settings import Secret, Settings
+
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+Seconds = Annotated[float, msgspec.Meta(ge=0)]
+
+
+class ServerTable(Settings):
+    """`[server]`: how the process listens and answers.
+
+    Args:
+        host: the address to listen on; without an authenticator only a loopback address is accepted.
+        port: the port; 0 takes a free one.
+        path: the route of the ChatKit API.
+        workers: how many processes serve.
+        cors_origins: origins of the pages that embed the chat.
+        domain_keys: the keys that a page may send as `X-Domain-Key`; none is asked for if empty.
+        max_body: the largest JSON body, in bytes.
+        heartbeat: after so many seconds of silence a stream sends a comment.
+        stream_buffer: how many bytes a reader may lag behind before it is disconnected.
+        shutdown_grace: how many seconds running turns get to finish when the server is told to stop.
+        log_level: `debug`, `info`, `warning` or `error`.
+        log_format: `console` for people, `json` for machines.
+    """
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8000
+    path: Annotated[str, msgspec.Meta(pattern="^(/[A-Za-z0-9._~-]+)+$")] = "/chatkit/api"
+    workers: Positive = 1
+    cors_origins: list[str] = []
+    domain_keys: list[Secret] = []
+    max_body: Annotated[int, msgspec.Meta(ge=1024)] = 1_048_576
+    heartbeat: Annotated[float, msgspec.Meta(gt=0)] = 15.0
+    stream_buffer: Annotated[int, msgspec.Meta(ge=65_536)] = 1_048_576
+    shutdown_grace: Seconds = 10.0
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["console", "json"] = "console"
+
+    def __post_init__(self) -> None:
+        for origin in self.cors_origins:
+            if origin != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/\s]+", origin):
+                raise ValueError(f'cors_origins: "{origin}" is not an origin such as "https://example.com"')
+
+
+class ChatTable(Settings):
+    """`[chat]`: how turns go.
+
+    Args:
+        agent: the agent that meets the user; the only one there is, or a built-in one with all tools, if absent.
+        model: `provider` or `provider/model`, for agents without one of their own.
+        on_disconnect: whether a turn whose client has gone is cancelled or runs to its end.
+        history_tokens: about how many tokens of the thread the model is shown.
+        titles: `message` names a thread after the user's first message; `model` lets the model improve on it.
+        max_message: the longest message, in characters.
+        max_title: the longest title, in characters.
+        busy_wait: how many seconds a message waits for the turn before it to end.
+        lease: after so many seconds without a sign of life a turn's process counts as dead.
+        checkpoint: the text of a running answer is saved every so many seconds.
+    """
+
+    agent: str | None = None
+    model: str | None = None
+    on_disconnect: Literal["cancel", "continue"] = "cancel"
+    history_tokens: Annotated[int, msgspec.Meta(ge=256)] = 32_000
+    titles: Literal["message", "model"] = "message"
+    max_message: Positive = 10_000
+    max_title: Positive = 200
+    busy_wait: Seconds = 5.0
+    lease: Annotated[float, msgspec.Meta(ge=1, le=30)] = 20.0
+    checkpoint: Annotated[float, msgspec.Meta(ge=0.05, le=60)] = 0.75
+
+
+class AgentTable(Settings):
+    """`[agents.<name>]`: overrides a plugin's agent, or defines one; fields as in `AgentSpec`."""
+
+    instructions: str | None = None
+    description: str | None = None
+    model: str | None = None
+    tools: list[str] | None = None
+    handoffs: list[str] | None = None
+    model_settings: dict[str, Any] | None = None
+    max_turns: Positive | None = None

@@ -1,0 +1,73 @@
+"""The outermost layer: a request id, security headers, and one log line for every request."""
+
+import time
+from typing import Any
+
+import structlog
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from chatrack.ids import new_id
+
+_log = structlog.get_logger(source="chatrack.access")
+
+_HEADERS = {
+    b"x-content-type-options": b"nosniff",
+    b"referrer-policy": b"no-referrer",
+    b"x-frame-options": b"DENY",
+    b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
+}
+"""Set on every response that does not set them itself."""
+
+QUIET = {"/health", "/ready"}
+"""Routes that are asked every few seconds: logged at level debug while all is well."""
+
+
+class AccessLog:
+    """Wraps the application.
+
+    Args:
+        app: the application.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP:
+            await self.app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        request_id = new_id("request")
+        facts: dict[str, Any] = {}
+        state = scope.setdefault("state", {})
+        state["chatrack.request_id"] = request_id
+        state["chatrack.facts"] = facts
+        status = 0
+
+        async def wrapped(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = list(message.get("headers", []))
+                present = {name for name, _ in headers}
+                headers += [pair for pair in _HEADERS.items() if pair[0] not in present]
+                headers.append((b"x-request-id", request_id.encode()))
+                message["headers"] = headers
+            await send(message)
+
+        try:
+            await self.app(scope, receive, wrapped)
+        finally:
+            path = scope["path"]
+            quiet = status < 400 and path in QUIET
+            log = _log.debug if quiet else _log.error if status >= 500 else _log.info
+            log(
+                "request",
+                request_id=request_id,
+                method=scope["method"],
+                path=path,
+                status=status or None,
+                duration_ms=round((time.perf_counter() - started) * 1000, 1),
+                **facts,
+            )

@@ -1,0 +1,48 @@
+"""Who may come in: authenticators, in order; without any, the local user on a loopback address."""
+
+import hmac
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from litestar.connection import ASGIConnection
+from litestar.handlers.base import BaseRouteHandler
+
+from chatrack.errors import Forbidden, Unauthenticated
+from chatrack.interfaces import LOCAL_USER, Authenticator
+from chatrack.settings import Secret
+
+PUBLIC = "public"
+"""`opt={"public": True}` on a handler lets everyone in."""
+
+Guard = Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], Coroutine[Any, Any, None]]
+
+
+def admission(authenticators: Sequence[Authenticator], domain_keys: Sequence[Secret]) -> Guard:
+    """Make the guard that stands before every route that is not public.
+
+    Args:
+        authenticators: the ways in, in order.
+        domain_keys: the keys of which one must be sent as `X-Domain-Key`; none is asked for if empty.
+    """
+    keys = [key.reveal().encode() for key in domain_keys]
+    challenge = ", ".join(dict.fromkeys(one.scheme for one in authenticators)) or "Bearer"
+
+    async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+        if handler.opt.get(PUBLIC):
+            return
+        if keys:
+            given = connection.headers.get("x-domain-key", "").encode()
+            if not any([hmac.compare_digest(given, key) for key in keys]):  # noqa: C419  (all are compared, always)
+                raise Forbidden("This page's domain key is missing or not valid.")
+        user = None if authenticators else LOCAL_USER
+        for authenticator in authenticators:
+            connection.scope["state"]["chatrack.challenge"] = challenge
+            user = await authenticator.authenticate(connection)
+            if user is not None:
+                break
+        if user is None:
+            raise Unauthenticated("There are no valid credentials in this request.")
+        connection.scope["user"] = user
+        connection.scope["state"]["chatrack.facts"].update(tenant=user.tenant_id, user=user.id)
+
+    return guard

@@ -1,0 +1,99 @@
+"""`POST /chatkit/api`: every ChatKit request."""
+
+import gzip
+import re
+from typing import Any
+
+from chatkit.server import NonStreamingResult
+from litestar import Request, post
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from chatrack.errors import PayloadTooLarge, UnsupportedMediaType
+from chatrack.http.problems import request_id
+from chatrack.http.sse import EventStream
+from chatrack.interfaces import RequestContext
+from chatrack.server import ChatrackServer
+
+_SMALL = 1024
+"""Below so many bytes compression does not pay."""
+
+_GZIP = re.compile(r"(?:^|,)\s*gzip\s*(?:;\s*q=(?!0(?:\.0*)?\s*(?:,|$))[0-9.]+\s*)?(?:,|$)", re.IGNORECASE)
+_TYPE = re.compile(rb'"type"\s*:\s*"([a-z_.]{1,64})"')
+
+
+class _Gone(Exception):
+    """The client hung up while sending."""
+
+
+def api_route(server: ChatrackServer) -> HTTPRouteHandler:
+    """Make the route handler.
+
+    Args:
+        server: what answers.
+    """
+    settings = server.assembly.config.server
+
+    @post(settings.path, status_code=200)
+    async def chatkit(request: Request[Any, Any, Any]) -> ASGIApp:
+        media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media != "application/json":
+            raise UnsupportedMediaType("The body must be sent as application/json.")
+        facts = request.scope["state"]["chatrack.facts"]
+        try:
+            body = await _read(request, settings.max_body)
+        except _Gone:
+            return _Json(b"", None)
+        kind = _TYPE.search(body)
+        if kind is not None:
+            facts["type"] = kind.group(1).decode()
+        context = RequestContext(
+            user=request.scope["user"],
+            request_id=request_id(request),
+            locale=(request.headers.get("accept-language") or "").partition(",")[0].partition(";")[0].strip()
+            or None,
+        )
+        result = await server.process(body, context)
+        if isinstance(result, NonStreamingResult):
+            return _Json(result.json, request.headers.get("accept-encoding"))
+        facts.update(thread=result.turn.plan.thread_id, turn=result.turn.id)
+        return EventStream(result.subscriber, settings.heartbeat)
+
+    return chatkit
+
+
+async def _read(request: Request[Any, Any, Any], limit: int) -> bytes:
+    length = request.headers.get("content-length", "")
+    if length.isdigit() and int(length) > limit:
+        raise PayloadTooLarge(f"The body is larger than {limit} bytes.")
+    body = bytearray()
+    while True:
+        message: Any = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise _Gone
+        body += message.get("body", b"")
+        if len(body) > limit:
+            raise PayloadTooLarge(f"The body is larger than {limit} bytes.")
+        if not message.get("more_body", False):
+            return bytes(body)
+
+
+class _Json:
+    """An ASGI response of finished JSON, compressed if it is worth it and the client can read that."""
+
+    def __init__(self, body: bytes, accepts: str | None) -> None:
+        self.body = body
+        self.compress = len(body) >= _SMALL and accepts is not None and _GZIP.search(accepts) is not None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = gzip.compress(self.body, 5) if self.compress else self.body
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(body)).encode()),
+            (b"cache-control", b"no-store"),
+            (b"vary", b"accept-encoding"),
+        ]
+        if self.compress:
+            headers.append((b"content-encoding", b"gzip"))
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -1,0 +1,53 @@
+"""`GET /health` (alive) and `GET /ready` (able to serve)."""
+
+import asyncio
+from typing import Any
+
+import msgspec
+from litestar import get
+from litestar.handlers import HTTPRouteHandler
+from litestar.response.base import ASGIResponse
+
+import chatrack
+from chatrack.errors import RequestError
+from chatrack.http.admission import PUBLIC
+from chatrack.server import ChatrackServer
+
+_PATIENCE = 2.0
+
+
+def health_routes(server: ChatrackServer) -> list[HTTPRouteHandler]:
+    """Make the two routes. They say what is wrong, and never why: that may hold a secret.
+
+    Args:
+        server: what is asked for its state.
+    """
+
+    @get("/health", opt={PUBLIC: True})
+    async def health() -> ASGIResponse:
+        return _answer(200, {"status": "ok"})
+
+    @get("/ready", opt={PUBLIC: True})
+    async def ready() -> ASGIResponse:
+        store = "ok"
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await server.store.health()
+        except (RequestError, TimeoutError):
+            store = "unreachable"
+        draining = server.turns.draining
+        able = store == "ok" and not draining
+        status = "ready" if able else "draining" if draining else "unavailable"
+        return _answer(200 if able else 503, {"status": status, "store": store, "turns": len(server.turns)})
+
+    return [health, ready]
+
+
+def _answer(status: int, facts: dict[str, Any]) -> ASGIResponse:
+    body = {"name": "chatrack", "version": chatrack.__version__, **facts}
+    headers = {"cache-control": "no-store"}
+    if status == 503:
+        headers["retry-after"] = "5"
+    return ASGIResponse(
+        body=msgspec.json.encode(body), status_code=status, media_type="application/json", headers=headers
+    )

@@ -1,0 +1,89 @@
+"""Errors as `application/problem+json`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import structlog
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+
+from chatrack.errors import (
+    BadRequest,
+    ChatrackError,
+    Forbidden,
+    MethodNotAllowed,
+    NotFound,
+    PayloadTooLarge,
+    RequestError,
+    Unauthenticated,
+)
+
+_log = structlog.get_logger(source="chatrack.http")
+
+_OF_STATUS: Mapping[int, type[RequestError]] = {
+    401: Unauthenticated,
+    403: Forbidden,
+    404: NotFound,
+    405: MethodNotAllowed,
+    413: PayloadTooLarge,
+}
+_DETAILS = {
+    404: "There is nothing here.",
+    405: "This route does not take this method.",
+    413: "The body is larger than this server accepts.",
+}
+
+
+def request_id(request: Request[Any, Any, Any]) -> str:
+    """Give the id that the access log gave the request."""
+    return str(request.scope["state"].get("chatrack.request_id", ""))
+
+
+def problem(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """Turn any exception into a response; one that is not ours is logged with its traceback.
+
+    Args:
+        request: the request that failed.
+        error: what was raised.
+    """
+    refusal = _refusal(error)
+    if refusal is None:
+        _log.error("request failed", request_id=request_id(request), exc_info=error)
+        refusal = RequestError("Something went wrong on the server.")
+    body = {
+        "type": "about:blank",
+        "title": refusal.title,
+        "status": refusal.status,
+        "detail": refusal.detail,
+        "request_id": request_id(request),
+    }
+    if refusal.field is not None:
+        body["field"] = refusal.field
+    headers: dict[str, str] = {"cache-control": "no-store"}
+    if refusal.retry_after is not None:
+        headers["retry-after"] = str(refusal.retry_after)
+    if isinstance(error, HTTPException) and error.headers:
+        headers.update({name.lower(): value for name, value in error.headers.items()})
+    if refusal.status == 401:
+        headers["www-authenticate"] = request.scope["state"].get("chatrack.challenge", "Bearer")
+    return Response(
+        msgspec.json.encode(body),
+        status_code=refusal.status,
+        media_type="application/problem+json",
+        headers=headers,
+    )
+
+
+def _refusal(error: Exception) -> RequestError | None:
+    if isinstance(error, RequestError):
+        return error
+    if isinstance(error, ChatrackError):
+        return None
+    if isinstance(error, HTTPException) and error.status_code < 500:
+        cls = _OF_STATUS.get(error.status_code)
+        detail = _DETAILS.get(error.status_code, error.detail)
+        if cls is None:
+            return BadRequest(detail)
+        return cls(detail)
+    return None

@@ -1,0 +1,131 @@
+"""Serving in this process: from starting the assembly to the end of the last turn."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable
+from types import FrameType
+
+import structlog
+import uvicorn
+
+import chatrack
+from chatrack.assembly import Assembly, running
+from chatrack.errors import ConfigError
+from chatrack.http.app import create_app
+from chatrack.http.protocol import Protocol
+from chatrack.server import ChatrackServer
+
+_CONNECTIONS_GRACE = 5
+
+_log = structlog.get_logger(source="chatrack")
+
+
+def bind(host: str, port: int, *, file: str) -> socket.socket:
+    """Take the address, so that a mistake in it is one line, before anything is started.
+
+    Args:
+        host: a name or an address.
+        port: the port; 0 takes a free one.
+        file: the name of the config file, for errors.
+
+    Raises:
+        ConfigError: it cannot be taken.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        sock = socket.socket(family, kind, protocol)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)
+    except OSError as error:
+        raise ConfigError(f"{file}: server: cannot listen on {host}:{port}: {error.strerror}") from error
+    sock.listen(2048)
+    sock.setblocking(False)
+    return sock
+
+
+def serve(assembly: Assembly, sock: socket.socket, *, on_ready: Callable[[], None] | None = None) -> None:
+    """Serve until a signal says to stop.
+
+    Args:
+        assembly: what to serve.
+        sock: where; bound and listening.
+        on_ready: called once the first request could be answered.
+
+    Raises:
+        StartupError: something cannot be started.
+    """
+    config = uvicorn.Config(
+        app=_not_yet,
+        http=Protocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=_CONNECTIONS_GRACE,
+    )
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        runner.run(_serve(assembly, config, sock, on_ready))
+
+
+async def _serve(
+    assembly: Assembly, config: uvicorn.Config, sock: socket.socket, on_ready: Callable[[], None] | None
+) -> None:
+    async with running(assembly):
+        server = ChatrackServer(assembly)
+        config.app = create_app(server)
+        server.turns.open()
+        try:
+            await _Server(config, server, sock, on_ready).serve(sockets=[sock])
+        finally:
+            await server.turns.close()
+
+
+async def _not_yet(scope: object, receive: object, send: object) -> None:
+    raise AssertionError("the application is put in before serving")
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, but turns are drained before connections are (T33)."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        chatrack_server: ChatrackServer,
+        sock: socket.socket,
+        on_ready: Callable[[], None] | None,
+    ) -> None:
+        super().__init__(config)
+        self._chatrack = chatrack_server
+        self._sock = sock
+        self._on_ready = on_ready
+        self._loop = asyncio.get_running_loop()
+        self._drains: list[asyncio.Task[None]] = []
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        host, port = self._sock.getsockname()[:2]
+        shown = f"[{host}]" if ":" in host else host
+        settings = self._chatrack.assembly.config.server
+        _log.info("ready", version=chatrack.__version__, url=f"http://{shown}:{port}", api=settings.path)
+        if self._on_ready is not None:
+            self._on_ready()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        # uvicorn would note the signal, and raise it again when all is done: exit code -15 instead of 0.
+        self._loop.call_soon_threadsafe(self._stop, sig)
+
+    def _stop(self, sig: int) -> None:
+        grace = 0.0 if self._drains else self._chatrack.assembly.config.server.shutdown_grace
+        if len(self._drains) > 1:
+            self.force_exit = self.should_exit = True
+            return
+        _log.info("stopping", signal=signal.Signals(sig).name, turns=len(self._chatrack.turns), grace=grace)
+        self._chatrack.turns.draining = True
+        self._drains.append(self._loop.create_task(self._drain(grace)))
+
+    async def _drain(self, grace: float) -> None:
+        await self._chatrack.turns.drain(grace)
+        self.should_exit = True

@@ -1,0 +1,68 @@
+"""The response that subscribes to a turn. It owns nothing: whatever happens to it, the turn goes on (T3 T29)."""
+
+import asyncio
+import contextlib
+
+from litestar.types import Receive, Scope, Send
+
+from chatrack.http.protocol import ABORT
+from chatrack.server.subscriber import Subscriber
+
+HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+]
+
+HEARTBEAT = b":\n\n"
+
+
+class EventStream:
+    """An ASGI response: events as they come, a comment when there are none for a while.
+
+    Args:
+        subscriber: where the events arrive; the first is there.
+        heartbeat: seconds of silence after which a comment is sent.
+    """
+
+    def __init__(self, subscriber: Subscriber, heartbeat: float) -> None:
+        self.subscriber = subscriber
+        self.heartbeat = heartbeat
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        subscriber = self.subscriber
+        loop = asyncio.get_running_loop()
+        abort = scope["state"].get(ABORT)
+        if abort is not None:
+            subscriber.on_overflow = abort
+        last = loop.time()
+        beat: asyncio.TimerHandle
+
+        def silence() -> None:
+            nonlocal beat
+            quiet = loop.time() - last
+            if quiet >= self.heartbeat:
+                subscriber.nudge(HEARTBEAT)
+                quiet = 0.0
+            # One timer a stream, moved when it fires and not with every event.
+            beat = loop.call_later(self.heartbeat - quiet, silence)
+
+        beat = loop.call_later(self.heartbeat, silence)
+        watcher = asyncio.create_task(self._watch(receive))
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
+            while (chunk := await subscriber.next()) is not None:
+                last = loop.time()
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            beat.cancel()
+            subscriber.leave()
+            watcher.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watcher
+
+    async def _watch(self, receive: Receive) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self.subscriber.leave()

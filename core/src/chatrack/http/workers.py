@@ -1,0 +1,134 @@
+"""Several processes on one socket: forked from a parent that has loaded and checked everything (T33)."""
+
+import functools
+import os
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable
+
+import structlog
+
+from chatrack.errors import StartupError
+
+_log = structlog.get_logger(source="chatrack.workers")
+
+_HASTY = 5
+"""So many deaths within `_WINDOW` seconds mean that starting again does not help."""
+
+_WINDOW = 60.0
+
+
+class Workers:
+    """The parent of the worker processes.
+
+    Args:
+        count: how many.
+        sock: what they listen on.
+        work: serves in a worker; gets a function to call when it is ready.
+        stop_after: seconds after which a worker that was told to stop is killed.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        sock: socket.socket,
+        work: Callable[[Callable[[], None]], None],
+        *,
+        stop_after: float,
+    ) -> None:
+        self.count = count
+        self.sock = sock
+        self.work = work
+        self.stop_after = stop_after
+        self._ready_pipes: dict[int, int] = {}
+        self._started: set[int] = set()
+        self._stopping = False
+        self._deaths: list[float] = []
+
+    def run(self) -> int:
+        """Run the workers until a signal says to stop, or they cannot be kept alive.
+
+        Returns:
+            The exit code: 0, or 2 if a worker could not start or died too often.
+        """
+        for sig in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(sig, self._signalled)
+        for _ in range(self.count):
+            self._fork()
+        code = 0
+        deadline = None
+        while self._ready_pipes:
+            if self._stopping and deadline is None:
+                deadline = time.monotonic() + self.stop_after
+                self._tell(signal.SIGTERM)
+            if deadline is not None and time.monotonic() > deadline:
+                self._tell(signal.SIGKILL)
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                time.sleep(0.05)
+                continue
+            if self._gone(pid, os.waitstatus_to_exitcode(status)):
+                code = 2
+                self._stopping = True
+        return code
+
+    def _gone(self, pid: int, exit_code: int) -> bool:
+        """Note a death and replace the dead; give True if there is no use in going on."""
+        pipe = self._ready_pipes.pop(pid)
+        was_ready = os.read(pipe, 1) == b"r"
+        os.close(pipe)
+        if self._stopping:
+            return False
+        if not was_ready:
+            _log.error("a worker could not start", pid=pid, exit_code=exit_code)
+            return True
+        now = time.monotonic()
+        self._deaths = [moment for moment in self._deaths if now - moment < _WINDOW] + [now]
+        if len(self._deaths) >= _HASTY:
+            _log.error("workers die too often", deaths=len(self._deaths), seconds=_WINDOW)
+            return True
+        _log.error("a worker died; starting another", pid=pid, exit_code=exit_code)
+        self._fork()
+        return False
+
+    def _fork(self) -> None:
+        reader, writer = os.pipe()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pid = os.fork()
+        if pid:
+            os.close(writer)
+            os.set_blocking(reader, False)
+            self._ready_pipes[pid] = reader
+            return
+        code = 1
+        try:
+            os.close(reader)
+            for other in self._ready_pipes.values():
+                os.close(other)
+            for sig in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(sig, signal.SIG_DFL)
+            self.work(functools.partial(_say_ready, writer))
+            code = 0
+        except StartupError as error:
+            print("\n".join(error.lines), file=sys.stderr)  # noqa: T201  (the operator reads this)
+            code = 2
+        except BaseException:  # noqa: BLE001  (a child must not go on as if it were the parent)
+            traceback.print_exc()
+        finally:
+            sys.stderr.flush()
+            os._exit(code)
+
+    def _tell(self, sig: int) -> None:
+        for pid in list(self._ready_pipes):
+            os.kill(pid, sig)
+
+    def _signalled(self, _sig: int, _frame: object) -> None:
+        self._stopping = True
+
+
+def _say_ready(pipe: int) -> None:
+    os.write(pipe, b"r")

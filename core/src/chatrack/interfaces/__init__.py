@@ -1,0 +1,36 @@
+"""What plugins implement and what they are given."""
+
+from chatrack.interfaces.actions import ActionCall, ActionHandler
+from chatrack.interfaces.agents import AgentSpec
+from chatrack.interfaces.auth import Authenticator
+from chatrack.interfaces.context import RequestContext, TurnContext
+from chatrack.interfaces.migrations import Migrations
+from chatrack.interfaces.models import Model, ModelProvider
+from chatrack.interfaces.records import ItemRecord, RecordPage, ThreadPage, ThreadRecord
+from chatrack.interfaces.store import Lease, Store
+from chatrack.interfaces.tools import Tool, ToolContext, ToolError, function_tool
+from chatrack.interfaces.user import LOCAL_USER, User
+
+__all__ = [
+    "LOCAL_USER",
+    "ActionCall",
+    "ActionHandler",
+    "AgentSpec",
+    "Authenticator",
+    "ItemRecord",
+    "Lease",
+    "Migrations",
+    "Model",
+    "ModelProvider",
+    "RecordPage",
+    "RequestContext",
+    "Store",
+    "ThreadPage",
+    "ThreadRecord",
+    "Tool",
+    "ToolContext",
+    "ToolError",
+    "TurnContext",
+    "User",
+    "function_tool",
+]

@@ -1,0 +1,25 @@
+"""Where a plugin keeps the history of its tables."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from chatrack.sql.database import Database
+
+
+class Migrations(msgspec.Struct, frozen=True, kw_only=True):
+    """One alembic history, with a version table of its own (T31).
+
+    Args:
+        name: the distribution's or plugin's name, for output.
+        folder: the alembic folder, with `versions/` in it; shipped inside the package.
+        version_table: where alembic notes the revision; unique in the database.
+        database: the database it applies to.
+    """
+
+    name: str
+    folder: Path
+    version_table: str
+    database: "Database"

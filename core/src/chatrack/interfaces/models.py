@@ -1,0 +1,5 @@
+"""Models, as the Agents SDK knows them; plugins take these names from `chatrack`."""
+
+from agents import Model, ModelProvider
+
+__all__ = ["Model", "ModelProvider"]

@@ -1,0 +1,332 @@
+"""What a store owes the server: chatkit's contract, and what a turn needs beyond it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import chatkit.store
+import msgspec
+from chatkit.store import StoreItemType
+from chatkit.types import FeedbackKind, Page, ThreadItem, ThreadMetadata
+
+from chatrack.ids import new_id
+from chatrack.interfaces.context import RequestContext
+from chatrack.interfaces.records import (
+    ItemRecord,
+    RecordPage,
+    ThreadPage,
+    ThreadRecord,
+    item_to_record,
+    record_to_item,
+    record_to_thread,
+    thread_to_record,
+)
+from chatrack.interfaces.user import User
+
+if TYPE_CHECKING:
+    from chatrack.sql.database import Database
+
+
+class Lease(msgspec.Struct, frozen=True, kw_only=True):
+    """The right to write into a thread, held by one turn at a time.
+
+    Args:
+        thread_id: the thread.
+        turn_id: the turn that holds it.
+        fence: grows with every acquisition; every write of the turn carries it, and a smaller one is refused.
+        user: whose thread it is.
+        interrupted: the turn that held it before died and never gave it back.
+    """
+
+    thread_id: str
+    turn_id: str
+    fence: int
+    user: User
+    interrupted: bool = False
+
+
+class Store(chatkit.store.Store[RequestContext], ABC):
+    """Keeps threads, items, attachments' records and feedback.
+
+    Every method sees only what belongs to the user of its context (or lease), and answers `NotFound` for
+    everything else, whether it exists or not (T7). Methods are safe to call concurrently. A write is
+    whole or not at all, also when the caller is cancelled. The methods of chatkit's contract that deal in
+    items and threads are given here, on top of those that deal in records.
+    """
+
+    database: "Database | None" = None
+    """The store's own database, if it is one of `chatrack.sql`: plugins keep their tables there too."""
+
+    # -- life ------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def start(self) -> None:
+        """Connect. Called once, before anything else."""
+
+    @abstractmethod
+    async def stop(self) -> None:
+        """Disconnect. Called once, after everything else."""
+
+    @abstractmethod
+    async def health(self) -> None:
+        """Ask for a sign of life.
+
+        Raises:
+            Unavailable: the store cannot be reached.
+        """
+
+    # -- reading ---------------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def load_record(self, thread_id: str, context: RequestContext) -> ThreadRecord:
+        """Load a thread.
+
+        Raises:
+            NotFound: there is none of this id that belongs to the user.
+        """
+
+    @abstractmethod
+    async def page_items(
+        self, thread_id: str, *, after: str | None, limit: int, order: str, context: RequestContext
+    ) -> RecordPage:
+        """Load a page of what the client may see of a thread.
+
+        Hidden items and those of an uncommitted retry are left out by the query, so that a page is full
+        unless it is the last (T14); the order is that of the sequence (T14).
+
+        Args:
+            thread_id: the thread.
+            after: the id of the item before the page, or None for the first.
+            limit: how many, at least 1.
+            order: `asc` (oldest first) or `desc`.
+            context: who is asking.
+
+        Raises:
+            NotFound: no such thread, or no such item in it.
+        """
+
+    @abstractmethod
+    async def thread_with_items(
+        self, thread_id: str, *, limit: int, context: RequestContext
+    ) -> tuple[ThreadRecord, RecordPage]:
+        """Load a thread and its oldest visible items (T25).
+
+        Raises:
+            NotFound: no such thread.
+        """
+
+    @abstractmethod
+    async def page_threads(
+        self, *, after: str | None, limit: int, order: str, context: RequestContext
+    ) -> ThreadPage:
+        """Load a page of the user's threads, by creation.
+
+        Raises:
+            NotFound: no such thread to continue after.
+        """
+
+    @abstractmethod
+    async def load_item_record(self, thread_id: str, item_id: str, context: RequestContext) -> ItemRecord:
+        """Load one item, hidden or not.
+
+        Raises:
+            NotFound: no such thread or item.
+        """
+
+    @abstractmethod
+    async def load_history(
+        self,
+        thread_id: str,
+        context: RequestContext,
+        *,
+        first: int | None = None,
+        before: int | None = None,
+    ) -> list[ItemRecord]:
+        """Load what the model may see, oldest first, hidden items included.
+
+        Args:
+            thread_id: the thread.
+            context: who is asking.
+            first: begin at this sequence; at the thread's `history_from` if None.
+            before: leave out this sequence and what follows it.
+        """
+
+    # -- the turn --------------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def begin_turn(
+        self,
+        thread_id: str,
+        context: RequestContext,
+        *,
+        turn_id: str,
+        seconds: float,
+        create: ThreadRecord | None = None,
+        items: Sequence[ItemRecord] = (),
+        after_interruption: Sequence[ItemRecord] = (),
+    ) -> Lease:
+        """Take the thread for a turn and write its first items, all in one transaction.
+
+        Args:
+            thread_id: the thread.
+            context: who is asking.
+            turn_id: the new turn.
+            seconds: how long the lease lasts unless renewed, on the database's clock.
+            create: the thread itself, if it is to be created.
+            items: what opens the turn.
+            after_interruption: written before `items` if the last turn died; its uncommitted items are dropped.
+
+        Raises:
+            NotFound: no such thread.
+            ThreadBusy: another turn holds it and has not expired.
+        """
+
+    @abstractmethod
+    async def renew(self, leases: Sequence[Lease], *, seconds: float) -> set[str]:
+        """Prolong leases.
+
+        Returns:
+            The turn ids of those that are still held.
+        """
+
+    @abstractmethod
+    async def write(
+        self,
+        lease: Lease,
+        items: Sequence[ItemRecord] = (),
+        *,
+        remove: Sequence[str] = (),
+        uncommitted: bool = False,
+    ) -> None:
+        """Add or replace items, and remove some, in one transaction. An item keeps its place when replaced (T18).
+
+        Args:
+            lease: the right to do so.
+            items: what to add or replace, in order.
+            remove: ids of items to remove; unknown ones are ignored.
+            uncommitted: new items stay invisible until `end_turn` commits them.
+
+        Raises:
+            LeaseLost: the fence is stale; nothing was written.
+        """
+
+    @abstractmethod
+    async def checkpoint(self, writes: Sequence[tuple[Lease, Sequence[ItemRecord], bool]]) -> None:
+        """Write the half-finished items of many turns in one transaction; those of stale fences are skipped.
+
+        Args:
+            writes: for each turn its lease, its items and whether they are uncommitted.
+        """
+
+    @abstractmethod
+    async def end_turn(
+        self,
+        lease: Lease,
+        items: Sequence[ItemRecord] = (),
+        *,
+        replace: Sequence[str] = (),
+        drop: bool = False,
+    ) -> None:
+        """Write the last items, commit or drop the uncommitted ones, and give the thread back, in one transaction.
+
+        Args:
+            lease: the right to do so.
+            items: what closes the turn.
+            replace: ids of the items that the turn's uncommitted ones take the place of.
+            drop: remove the turn's uncommitted items instead of committing them.
+
+        Raises:
+            LeaseLost: the fence is stale; nothing was written.
+        """
+
+    @abstractmethod
+    async def start_history_at(self, lease: Lease, seq: int) -> None:
+        """Note from which sequence on the model is shown the thread."""
+
+    # -- the rest --------------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def set_title(
+        self, thread_id: str, title: str, context: RequestContext, *, expected: str | None = None
+    ) -> bool:
+        """Rename a thread, and touch nothing else of it (T11).
+
+        Args:
+            thread_id: the thread.
+            title: its new name.
+            context: who is asking.
+            expected: rename only if this is the name it has.
+
+        Returns:
+            Whether it was renamed.
+
+        Raises:
+            NotFound: no such thread.
+        """
+
+    @abstractmethod
+    async def save_feedback(
+        self, thread_id: str, item_ids: Sequence[str], kind: FeedbackKind, context: RequestContext
+    ) -> None:
+        """Keep what the user thinks of items; the newest opinion of an item counts.
+
+        Raises:
+            NotFound: no such thread, or no such item in it; nothing was kept.
+        """
+
+    @abstractmethod
+    async def put_item(self, record: ItemRecord, context: RequestContext) -> None:
+        """Add or replace one item outside of a turn.
+
+        Raises:
+            NotFound: no such thread.
+        """
+
+    @abstractmethod
+    async def put_thread(self, record: ThreadRecord, context: RequestContext) -> None:
+        """Create a thread, or replace its metadata.
+
+        Raises:
+            NotFound: the id is someone else's.
+        """
+
+    # -- chatkit's contract, in terms of the above ------------------------------------------------------
+
+    def generate_thread_id(self, context: RequestContext) -> str:
+        return new_id("thread")
+
+    def generate_item_id(
+        self, item_type: StoreItemType, thread: ThreadMetadata, context: RequestContext
+    ) -> str:
+        return new_id(item_type)
+
+    async def load_thread(self, thread_id: str, context: RequestContext) -> ThreadMetadata:
+        return record_to_thread(await self.load_record(thread_id, context))
+
+    async def save_thread(self, thread: ThreadMetadata, context: RequestContext) -> None:
+        await self.put_thread(thread_to_record(thread), context)
+
+    async def load_thread_items(
+        self, thread_id: str, after: str | None, limit: int, order: str, context: RequestContext
+    ) -> Page[ThreadItem]:
+        page = await self.page_items(thread_id, after=after, limit=limit, order=order, context=context)
+        return Page(
+            data=[record_to_item(record) for record in page.data], has_more=page.has_more, after=page.after
+        )
+
+    async def load_threads(
+        self, limit: int, after: str | None, order: str, context: RequestContext
+    ) -> Page[ThreadMetadata]:
+        page = await self.page_threads(after=after, limit=limit, order=order, context=context)
+        return Page(
+            data=[record_to_thread(record) for record in page.data], has_more=page.has_more, after=page.after
+        )
+
+    async def load_item(self, thread_id: str, item_id: str, context: RequestContext) -> ThreadItem:
+        return record_to_item(await self.load_item_record(thread_id, item_id, context))
+
+    async def add_thread_item(self, thread_id: str, item: ThreadItem, context: RequestContext) -> None:
+        await self.put_item(item_to_record(item), context)
+
+    async def save_item(self, thread_id: str, item: ThreadItem, context: RequestContext) -> None:
+        await self.put_item(item_to_record(item), context)

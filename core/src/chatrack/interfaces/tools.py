@@ -1,0 +1,90 @@
+"""Tools, as the Agents SDK knows them; plugins take these names from `chatrack`."""
+
+import json
+from collections.abc import Callable
+from typing import Any, TypeAlias, overload
+
+import agents
+import structlog
+from agents.exceptions import ModelBehaviorError
+from agents.function_schema import function_schema
+from pydantic import ValidationError
+
+from chatrack.errors import ChatrackError
+from chatrack.interfaces.context import TurnContext
+
+Tool: TypeAlias = agents.Tool
+"""Any tool of the Agents SDK: most are made by `function_tool`."""
+
+ToolContext: TypeAlias = agents.tool_context.ToolContext[TurnContext]
+"""The first argument of a tool that asks for it; `.context` is the `TurnContext`."""
+
+_log = structlog.get_logger(source="chatrack.tools")
+
+
+class ToolError(ChatrackError):
+    """A tool cannot do what it was asked; the model reads the message and may try again or tell the user.
+
+    Args:
+        message: what is wrong and what would be right, in a sentence. It leaves the server.
+    """
+
+
+@overload
+def function_tool(func: Callable[..., Any], /, **options: Any) -> agents.FunctionTool: ...
+@overload
+def function_tool(
+    func: None = None, /, **options: Any
+) -> Callable[[Callable[..., Any]], agents.FunctionTool]: ...
+def function_tool(
+    func: Callable[..., Any] | None = None, /, **options: Any
+) -> agents.FunctionTool | Callable[[Callable[..., Any]], agents.FunctionTool]:
+    """Make a tool of a typed function; its signature is the schema and its docstring the description.
+
+    The Agents SDK's decorator of the same name, with failures that a model can act on: a `ToolError` gives its
+    message, arguments that do not fit the signature give the names of the arguments and what was expected,
+    and any other exception gives a plain apology and goes to the log.
+
+    Args:
+        func: the function, if the decorator is used without parentheses.
+        options: what `agents.function_tool` takes.
+    """
+
+    def build(function: Callable[..., Any]) -> agents.FunctionTool:
+        given = {"failure_error_function": _explainer(function), **options}
+        tool: agents.FunctionTool = agents.function_tool(function, **given)
+        return tool
+
+    return build if func is None else build(func)
+
+
+def _explainer(function: Callable[..., Any]) -> Callable[[Any, Exception], str]:
+    def explain(context: Any, error: Exception) -> str:
+        if isinstance(error, ToolError):
+            return f"Error: {error}"
+        if isinstance(error, ModelBehaviorError):
+            return f"Error: {_argument_mistakes(function, getattr(context, 'tool_arguments', ''))}"
+        _log.error("tool failed", tool=getattr(context, "tool_name", function.__name__), exc_info=error)
+        return "Error: the tool failed for a reason of its own. Do not try again; tell the user."
+
+    return explain
+
+
+def _argument_mistakes(function: Callable[..., Any], arguments: str) -> str:
+    # The SDK keeps the details of a validation error to itself (they may hold user data), but the model sent
+    # these arguments and needs to know what was wrong with them.
+    try:
+        values = json.loads(arguments) if arguments else {}
+    except ValueError:
+        return "the arguments are not valid JSON."
+    if not isinstance(values, dict):
+        return "the arguments must be a JSON object."
+    schema = function_schema(function, strict_json_schema=False)
+    try:
+        schema.params_pydantic_model(**values)
+    except ValidationError as error:
+        return "; ".join(
+            f"{'.'.join(str(part) for part in mistake['loc']) or 'arguments'}: {mistake['msg']}"
+            for mistake in error.errors(include_url=False, include_input=False)
+        )
+    return "the arguments do not fit the tool's schema."

@@ -1,0 +1,133 @@
+"""From the name of an enabled plugin to an instance: import, API version, settings, hooks."""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from chatrack.errors import PluginError, StartupError
+from chatrack.hookspecs import API, HookSpecs
+from chatrack.plugins.discovery import Installed
+from chatrack.settings import Problems, Settings, Source, closest, decode
+
+HOOKS = [name for name in vars(HookSpecs) if not name.startswith("_")]
+"""The names of all hooks."""
+
+
+class Loaded(msgspec.Struct, frozen=True, kw_only=True):
+    """An enabled plugin, ready to be asked.
+
+    Args:
+        name: its name.
+        installed: where it comes from.
+        instance: the object that has the hooks.
+        settings: what its class got.
+        hooks: the names of the hooks it implements.
+    """
+
+    name: str
+    installed: Installed
+    instance: Any
+    settings: Settings
+    hooks: Sequence[str]
+
+
+def load(
+    enabled: Sequence[str],
+    tables: Mapping[str, object],
+    *,
+    installed: Mapping[str, Installed],
+    source: Source,
+    problems: Problems,
+) -> list[Loaded]:
+    """Import and configure the enabled plugins, and no others.
+
+    Args:
+        enabled: names, in the order of config.toml.
+        tables: the tables `[plugins.<name>]`.
+        installed: what `discover` found.
+        source: what settings are resolved against.
+        problems: receives the mistakes in settings and the plugins that cannot be loaded.
+
+    Returns:
+        The plugins that could be loaded, in order. Plugins with mistakes are in `problems` instead.
+    """
+    loaded = []
+    for name in enabled:
+        try:
+            plugin = _load_one(
+                name, tables.get(name, {}), installed=installed, source=source, problems=problems
+            )
+        except StartupError as error:
+            problems.lines.extend(error.lines)
+            continue
+        if plugin is not None:
+            loaded.append(plugin)
+    return loaded
+
+
+def _load_one(
+    name: str, table: object, *, installed: Mapping[str, Installed], source: Source, problems: Problems
+) -> Loaded | None:
+    plugin = installed.get(name)
+    if plugin is None:
+        known = ", ".join(sorted(installed)) or "none"
+        problems.add(
+            "enabled",
+            f'plugin "{name}" is not installed{closest(name, installed)}; installed plugins: {known}',
+        )
+        return None
+
+    def failure(stage: Any, message: str) -> PluginError:
+        return PluginError(name, stage, message, distribution=plugin.source)
+
+    try:
+        cls = plugin.entry_point.load()
+    except (
+        Exception
+    ) as error:  # whatever a foreign module does when imported, the operator must hear whose it was
+        raise failure("import", f"{plugin.entry_point.value}: {type(error).__name__}: {error}") from error
+    if not isinstance(cls, type):
+        raise failure("import", f"{plugin.entry_point.value} is not a class; the entry point must name one")
+    api = getattr(cls, "api", None)
+    if api != API:
+        said = f"`api = {api}`" if api is not None else "no `api`"
+        raise failure("api", f"written for {said}; this Chatrack has plugin API {API}")
+    hooks = _hooks(cls, failure)
+    settings_type = getattr(cls, "Settings", Settings)
+    if not (isinstance(settings_type, type) and issubclass(settings_type, msgspec.Struct)):
+        raise failure("settings", "`Settings` must be a subclass of `chatrack.Settings`")
+    settings = decode(settings_type, table, key=f"plugins.{name}", source=source, problems=problems)
+    if settings is None:
+        return None
+    try:
+        instance = cls(settings)
+    except StartupError as error:
+        raise failure("settings", "; ".join(error.lines)) from error
+    except Exception as error:
+        raise failure("settings", f"{cls.__name__}(settings): {type(error).__name__}: {error}") from error
+    return Loaded(name=name, installed=plugin, instance=instance, settings=settings, hooks=hooks)  # type: ignore[arg-type]  # any Struct will do
+
+
+def _hooks(cls: type, failure: Any) -> list[str]:
+    """List the hooks a class implements, having checked their names and arguments (T30)."""
+    hooks = []
+    for name, member in inspect.getmembers(cls, callable):
+        if getattr(member, "chatrack_impl", None) is None:
+            continue
+        if name not in HOOKS:
+            raise failure(
+                "hook", f"there is no hook `{name}`{closest(name, HOOKS)}; hooks: {', '.join(HOOKS)}"
+            )
+        if inspect.iscoroutinefunction(member) or inspect.isasyncgenfunction(member):
+            raise failure(
+                "hook", f"`{name}` must be an ordinary function, not `async`: hooks run at start-up"
+            )
+        allowed = set(inspect.signature(getattr(HookSpecs, name)).parameters)
+        unknown = set(inspect.signature(member).parameters) - allowed
+        if unknown:
+            takes = ", ".join(sorted(allowed - {"self"})) or "nothing"
+            raise failure("hook", f"`{name}` takes {takes}; it asks for {', '.join(sorted(unknown))}")
+        hooks.append(name)
+    return sorted(hooks, key=HOOKS.index)

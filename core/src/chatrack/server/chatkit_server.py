@@ -1,0 +1,183 @@
+"""The `ChatKitServer` of the assembly: every request type of ChatKit, answered or refused properly."""
+
+import contextlib
+from collections.abc import AsyncGenerator, Sequence
+
+from agents import RunConfig, Runner
+from chatkit.server import ChatKitServer, NonStreamingResult, StreamingResult
+from chatkit.types import (
+    FeedbackKind,
+    StreamOptions,
+    StructuredInputItem,
+    StructuredInputSubmission,
+    SyncCustomActionResponse,
+    ThreadMetadata,
+    ThreadsSyncCustomActionReq,
+    ThreadStreamEvent,
+    UserMessageItem,
+    is_streaming_req,
+)
+
+from chatrack.assembly import Assembly
+from chatrack.errors import RequestError
+from chatrack.interfaces import ItemRecord, RequestContext, Store
+from chatrack.interfaces.records import dump, is_hidden
+from chatrack.server import planning, reading
+from chatrack.server.agent_stream import AgentStream
+from chatrack.server.history import to_input, window
+from chatrack.server.plans import Plan
+from chatrack.server.requests import parse
+from chatrack.server.subscriber import Subscriber
+from chatrack.server.turn import Turn
+from chatrack.server.turns import Turns
+
+# Tracing exports to OpenAI by default, also when another provider is in use (T28).
+_RUN_CONFIG = RunConfig(tracing_disabled=True)
+
+
+class TurnStream(StreamingResult):
+    """The events of a turn, encoded, for whoever watches it.
+
+    Args:
+        turn: the turn; it is the server's, and does not depend on being watched.
+        subscriber: where its events arrive.
+    """
+
+    def __init__(self, turn: Turn, subscriber: Subscriber) -> None:
+        self.turn = turn
+        self.subscriber = subscriber
+        super().__init__(self._chunks())
+
+    async def _chunks(self) -> AsyncGenerator[bytes, None]:
+        try:
+            while (chunk := await self.subscriber.next()) is not None:
+                yield chunk
+        finally:
+            self.subscriber.leave()
+
+
+class ChatrackServer(ChatKitServer[RequestContext]):
+    """Answers ChatKit requests over an assembly.
+
+    Args:
+        assembly: what it is made of; its store is started.
+    """
+
+    store: Store
+
+    def __init__(self, assembly: Assembly) -> None:
+        super().__init__(assembly.store)
+        self.assembly = assembly
+        self.chat = assembly.config.chat
+        self.stream_options = StreamOptions(allow_cancel=self.chat.on_disconnect == "cancel")
+        self.turns = Turns(self)
+
+    async def process(
+        self, request: str | bytes | bytearray, context: RequestContext
+    ) -> TurnStream | NonStreamingResult:
+        """Answer one request.
+
+        Args:
+            request: its JSON.
+            context: who is asking.
+
+        Returns:
+            JSON, or the stream of a turn whose first event is there (T5).
+
+        Raises:
+            RequestError: the request is refused.
+        """
+        parsed = parse(request.encode() if isinstance(request, str) else bytes(request))
+        if not is_streaming_req(parsed):
+            return NonStreamingResult(await reading.answer(self, parsed, context))
+        self.turns.check_open()
+        return await self._watch(await planning.plan(self, parsed, context), context)
+
+    async def respond(
+        self,
+        thread: ThreadMetadata,
+        input_user_message: UserMessageItem | None,
+        context: Turn,  # type: ignore[override]  # what a response needs is its turn; the request is in it
+    ) -> AsyncGenerator[ThreadStreamEvent]:
+        """Let the agent that meets the user answer.
+
+        Args:
+            thread: the thread.
+            input_user_message: the message to answer; it is in the store already.
+            context: the turn.
+        """
+        turn, entry = context, self.assembly.entry
+        assert turn.transcript is not None
+        result = Runner.run_streamed(
+            entry.agent,
+            await to_input(await self._shown_to_model(thread, turn)),
+            context=turn.tool_context,
+            max_turns=entry.spec.max_turns,
+            run_config=_RUN_CONFIG,
+        )
+        turn.running = result
+        stream = AgentStream(thread.id, entry.model)
+        turn.transcript.origins = stream.origins
+        async with contextlib.aclosing(result.stream_events()) as events:  # type: ignore[type-var]  # a generator
+            async for event in events:
+                for converted in stream.convert(event):
+                    yield converted
+                if event.type == "raw_response_event" and event.data.type == "response.completed":
+                    await turn.transcript.flush()
+
+    async def add_feedback(
+        self, thread_id: str, item_ids: list[str], feedback: FeedbackKind, context: RequestContext
+    ) -> None:
+        await self.store.save_feedback(thread_id, item_ids, feedback, context)
+
+    def get_stream_options(self, thread: ThreadMetadata, context: RequestContext) -> StreamOptions:
+        return self.stream_options
+
+    async def sync_action_now(self, request: ThreadsSyncCustomActionReq, context: RequestContext) -> bytes:
+        """Carry an action out as a turn of its own, and give the item that it changed.
+
+        Raises:
+            RequestError: it is refused, or the handler failed.
+        """
+        self.turns.check_open()
+        thread = await self.store.load_thread(request.params.thread_id, context)
+        call, handler = await planning.action(self, request, context)
+        plan = planning.ActionPlan(self, thread, call, handler)
+        stream = await self._watch(plan, context)
+        async for _ in stream:
+            pass
+        if stream.turn.outcome != "completed":
+            raise RequestError("The action failed.")
+        item = None if plan.result is None or is_hidden(plan.result) else plan.result  # T13
+        return dump(SyncCustomActionResponse(updated_item=item)).encode()
+
+    async def apply_answers(
+        self, item: StructuredInputItem, submission: StructuredInputSubmission
+    ) -> StructuredInputItem:
+        """Give an item with the user's answers filled in."""
+        return await self._apply_structured_input_submission(item, submission)
+
+    async def _watch(self, plan: Plan, context: RequestContext) -> TurnStream:
+        subscriber = Subscriber(self.assembly.config.server.stream_buffer)
+        turn = Turn(self, context, plan, subscriber)
+        if self.chat.on_disconnect == "cancel":
+            subscriber.on_leave = lambda: turn.cancel("disconnected")
+        self.turns.start(turn)
+        try:
+            await subscriber.first()
+        except BaseException:
+            subscriber.leave()
+            raise
+        return TurnStream(turn, subscriber)
+
+    async def _shown_to_model(self, thread: ThreadMetadata, turn: Turn) -> Sequence[ItemRecord]:
+        assert turn.transcript is not None
+        before = turn.plan.before
+        records = await self.store.load_history(thread.id, turn.context, before=before)
+        moved = not records
+        if moved:  # the retry of a message from before the window
+            records = await self.store.load_history(thread.id, turn.context, first=0, before=before)
+        shown = window(records, self.chat.history_tokens)
+        if shown and (moved or shown[0].seq != records[0].seq):
+            await self.store.start_history_at(turn.transcript.lease, shown[0].seq)
+        return shown

@@ -1,0 +1,235 @@
+"""From a streaming request to a plan: who asks for what exists is checked here, before the thread is taken."""
+
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING, assert_never
+
+from chatkit.types import (
+    ClientToolCallItem,
+    Page,
+    StreamingReq,
+    StreamOptionsEvent,
+    StructuredInputItem,
+    StructuredInputSubmission,
+    Thread,
+    ThreadCreatedEvent,
+    ThreadItem,
+    ThreadItemDoneEvent,
+    ThreadItemReplacedEvent,
+    ThreadMetadata,
+    ThreadsAddClientToolOutputReq,
+    ThreadsAddStructuredInputReq,
+    ThreadsAddUserMessageReq,
+    ThreadsCreateReq,
+    ThreadsCustomActionReq,
+    ThreadsRetryAfterItemReq,
+    ThreadsSyncCustomActionReq,
+    ThreadStreamEvent,
+    UserMessageInput,
+    UserMessageItem,
+    WidgetItem,
+)
+
+from chatrack.clock import now
+from chatrack.errors import BadRequest, NotFound
+from chatrack.ids import new_id
+from chatrack.interfaces import ActionCall, ActionHandler, RequestContext
+from chatrack.interfaces.records import record_to_item, thread_to_record
+from chatrack.server.plans import Answered, Plan
+from chatrack.server.requests import clean_message
+from chatrack.server.titles import title_of
+
+if TYPE_CHECKING:
+    from chatrack.server.chatkit_server import ChatrackServer
+    from chatrack.server.turn import Turn
+
+
+async def plan(server: "ChatrackServer", request: StreamingReq, context: RequestContext) -> Plan:
+    """Plan the turn that a request asks for.
+
+    Args:
+        server: the server.
+        request: the request.
+        context: who is asking.
+
+    Raises:
+        RequestError: it is refused; nothing was written.
+    """
+    match request:
+        case ThreadsCreateReq():
+            return await _create(server, request.params.input, context)
+        case ThreadsAddUserMessageReq():
+            thread = await server.store.load_thread(request.params.thread_id, context)
+            return await _message(server, thread, request.params.input, context)
+        case ThreadsRetryAfterItemReq():
+            thread = await server.store.load_thread(request.params.thread_id, context)
+            record = await server.store.load_item_record(thread.id, request.params.item_id, context)
+            message = record_to_item(record)
+            if not isinstance(message, UserMessageItem):
+                raise BadRequest("Only a user's message can be retried.", field="params.item_id")
+            return _Retry(server, thread, message, record.seq)
+        case ThreadsAddClientToolOutputReq():
+            thread = await server.store.load_thread(request.params.thread_id, context)
+            return _ClientToolOutput(server, thread, request.params.result)
+        case ThreadsAddStructuredInputReq():
+            thread = await server.store.load_thread(request.params.thread_id, context)
+            item = await server.store.load_item(thread.id, request.params.item_id, context)
+            if not isinstance(item, StructuredInputItem):
+                raise BadRequest("This item asks for no input.", field="params.item_id")
+            return _StructuredInput(server, thread, item.id, request.params.input)
+        case ThreadsCustomActionReq():
+            thread = await server.store.load_thread(request.params.thread_id, context)
+            call, handler = await action(server, request, context)
+            return ActionPlan(server, thread, call, handler)
+        case _:
+            assert_never(request)
+
+
+async def action(
+    server: "ChatrackServer",
+    request: ThreadsCustomActionReq | ThreadsSyncCustomActionReq,
+    context: RequestContext,
+) -> tuple[ActionCall, ActionHandler]:
+    """Find out which handler an action means, and which widget was clicked.
+
+    Raises:
+        NotFound: no such item.
+        BadRequest: the item is no widget, or no enabled plugin handles the action.
+    """
+    params = request.params
+    sender = None
+    if params.item_id:
+        item = await server.store.load_item(params.thread_id, params.item_id, context)
+        if not isinstance(item, WidgetItem):
+            raise BadRequest("Only a widget sends actions.", field="params.item_id")
+        sender = item
+    handler = server.assembly.actions.get(params.action.type)
+    if handler is None:
+        raise BadRequest("This server has no action of this type.", field="params.action.type")
+    return ActionCall(type=params.action.type, payload=params.action.payload, sender=sender), handler
+
+
+def _options(server: "ChatrackServer") -> StreamOptionsEvent:
+    return StreamOptionsEvent(stream_options=server.stream_options)
+
+
+async def _create(server: "ChatrackServer", given: UserMessageInput, context: RequestContext) -> Plan:
+    message = clean_message(given, server.chat)
+    thread = ThreadMetadata(id=new_id("thread"), created_at=now(), title=title_of(message, server.chat))
+    created = ThreadCreatedEvent(thread=Thread(**thread.model_dump(), items=Page()))
+    plan = await _message(server, thread, message, context)
+    plan.create = thread_to_record(thread)
+    plan.opening = [created, *plan.opening]
+    return plan
+
+
+async def _message(
+    server: "ChatrackServer", thread: ThreadMetadata, given: UserMessageInput, context: RequestContext
+) -> Plan:
+    message = clean_message(given, server.chat)
+    attachments = []
+    for attachment_id in message.attachments:
+        try:
+            attachment = await server.store.load_attachment(attachment_id, context)
+        except NotFound as error:
+            raise NotFound(error.detail, field="params.input.attachments") from error
+        if attachment.thread_id not in {None, thread.id}:
+            raise NotFound("There is no such attachment.", field="params.input.attachments")
+        attachments.append(attachment.model_copy(update={"thread_id": thread.id}))
+    item = UserMessageItem(
+        id=new_id("message"),
+        thread_id=thread.id,
+        created_at=now(),
+        content=message.content,
+        attachments=attachments,
+        quoted_text=message.quoted_text,
+        inference_options=message.inference_options,
+    )
+    return _UserMessage(
+        server,
+        thread,
+        items=[item],
+        opening=[ThreadItemDoneEvent(item=item), _options(server)],
+        message=item,
+    )
+
+
+class _UserMessage(Plan):
+    async def begin(self, turn: "Turn") -> None:
+        assert self.message is not None
+        for attachment in self.message.attachments:
+            await self.server.store.save_attachment(attachment, turn.context)
+
+
+class _Retry(Plan):
+    """Answer a message again: the new answer takes the place of all that followed, once it is complete (T10)."""
+
+    def __init__(
+        self, server: "ChatrackServer", thread: ThreadMetadata, message: UserMessageItem, seq: int
+    ) -> None:
+        super().__init__(server, thread, opening=[_options(server)], message=message)
+        self.retry = True
+        self.before = seq + 1
+
+    async def begin(self, turn: "Turn") -> None:
+        assert self.before is not None
+        for record in await self.server.store.load_history(self.thread_id, turn.context, first=self.before):
+            self.replaces.append(record.id)
+            if not record.hidden:
+                self.replaces_shown.append(record.id)
+
+
+class _ClientToolOutput(Answered):
+    def __init__(self, server: "ChatrackServer", thread: ThreadMetadata, output: object) -> None:
+        super().__init__(server, thread, opening=[_options(server)])
+        self.output = output
+
+    async def begin(self, turn: "Turn") -> None:
+        # Wherever it stands: other items may have been shown since the call was made.
+        for record in reversed(await self.server.store.load_history(self.thread_id, turn.context)):
+            if record.type == "client_tool_call":
+                call = record_to_item(record)
+                assert isinstance(call, ClientToolCallItem)
+                if call.status == "pending":
+                    done = call.model_copy(update={"status": "completed", "output": self.output})
+                    self.replaced = ThreadItemReplacedEvent(item=done)
+                    return
+        raise NotFound("No client tool call is waiting in this thread.")
+
+
+class _StructuredInput(Answered):
+    def __init__(
+        self,
+        server: "ChatrackServer",
+        thread: ThreadMetadata,
+        item_id: str,
+        submission: StructuredInputSubmission,
+    ) -> None:
+        super().__init__(server, thread, opening=[_options(server)])
+        self.item_id = item_id
+        self.submission = submission
+
+    async def begin(self, turn: "Turn") -> None:
+        item = await self.server.store.load_item(self.thread_id, self.item_id, turn.context)
+        assert isinstance(item, StructuredInputItem)
+        if item.status != "pending":
+            raise BadRequest("These questions have been answered already.", field="params.item_id")
+        answered = await self.server.apply_answers(item, self.submission)
+        self.replaced = ThreadItemReplacedEvent(item=answered)
+
+
+class ActionPlan(Plan):
+    """Carry out an action; what its handler returns replaces an item of the thread."""
+
+    def __init__(
+        self, server: "ChatrackServer", thread: ThreadMetadata, call: ActionCall, handler: ActionHandler
+    ) -> None:
+        super().__init__(server, thread, opening=[_options(server)])
+        self.call = call
+        self.result: ThreadItem | None = None
+        self.handler = handler
+
+    async def events(self, turn: "Turn") -> AsyncGenerator[ThreadStreamEvent]:
+        """Let the handler do its work."""
+        self.result = await self.handler(turn.tool_context, self.call)
+        if self.result is not None:
+            yield ThreadItemReplacedEvent(item=self.result)

@@ -1,0 +1,82 @@
+"""What each kind of streaming request wants of a turn: what opens it and what it then does."""
+
+import contextlib
+from collections.abc import AsyncGenerator, Sequence
+from typing import TYPE_CHECKING
+
+from chatkit.types import (
+    ThreadItem,
+    ThreadItemReplacedEvent,
+    ThreadMetadata,
+    ThreadStreamEvent,
+    UserMessageItem,
+)
+
+from chatrack.interfaces import ThreadRecord
+
+if TYPE_CHECKING:
+    from chatrack.server.chatkit_server import ChatrackServer
+    from chatrack.server.turn import Turn
+
+
+class Plan:
+    """A turn to be: made before the thread is taken, carried out under its lease.
+
+    Args:
+        server: the server.
+        thread: the thread, as it was when the request came.
+        create: the thread's record, if it is new.
+        items: what opens the turn; stored together with taking the lease.
+        opening: events that say so.
+        message: the user's message that the agent answers, if there is one.
+    """
+
+    def __init__(
+        self,
+        server: "ChatrackServer",
+        thread: ThreadMetadata,
+        *,
+        create: ThreadRecord | None = None,
+        items: Sequence[ThreadItem] = (),
+        opening: Sequence[ThreadStreamEvent] = (),
+        message: UserMessageItem | None = None,
+    ) -> None:
+        self.server = server
+        self.thread = thread
+        self.thread_id = thread.id
+        self.create = create
+        self.items = items
+        self.opening = opening
+        self.message = message
+        self.replaces: list[str] = []
+        """Ids of the items that this turn's items take the place of when it succeeds (a retry)."""
+        self.replaces_shown: list[str] = []
+        """Those of them that the client sees."""
+        self.retry = False
+        self.before: int | None = None
+        """The model is shown the thread up to this sequence only."""
+
+    async def begin(self, turn: "Turn") -> None:
+        """Do what has to be done under the lease before the first event.
+
+        Raises:
+            RequestError: the request turns out to be impossible; the thread is given back.
+        """
+
+    def events(self, turn: "Turn") -> AsyncGenerator[ThreadStreamEvent]:
+        """Carry the turn out: let the agent answer."""
+        return self.server.respond(self.thread, self.message, turn)
+
+
+class Answered(Plan):
+    """A plan that replaces an item of the thread, which the user has just completed, and then lets the agent go on."""
+
+    replaced: ThreadItemReplacedEvent | None = None
+
+    async def events(self, turn: "Turn") -> AsyncGenerator[ThreadStreamEvent]:
+        """Say what was replaced, then let the agent answer."""
+        if self.replaced is not None:
+            yield self.replaced
+        async with contextlib.aclosing(self.server.respond(self.thread, None, turn)) as events:
+            async for event in events:
+                yield event

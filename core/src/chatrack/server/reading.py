@@ -1,0 +1,97 @@
+"""The requests that are answered at once. Reads are spliced from stored JSON, without rebuilding what is in it."""
+
+from typing import TYPE_CHECKING, assert_never
+
+from chatkit.types import (
+    AttachmentsCreateReq,
+    AttachmentsDeleteReq,
+    InputTranscribeReq,
+    ItemsFeedbackReq,
+    ItemsListReq,
+    NonStreamingReq,
+    ThreadsDeleteReq,
+    ThreadsGetByIdReq,
+    ThreadsListReq,
+    ThreadsSyncCustomActionReq,
+    ThreadsUpdateReq,
+)
+
+from chatrack.errors import BadRequest
+from chatrack.interfaces import RequestContext
+from chatrack.interfaces.records import page_to_wire, thread_to_wire
+from chatrack.server.requests import DEFAULT_PAGE, check_feedback, clean_title, page_size
+
+if TYPE_CHECKING:
+    from chatrack.server.chatkit_server import ChatrackServer
+
+_EMPTY = b"{}"
+
+
+async def answer(server: "ChatrackServer", request: NonStreamingReq, context: RequestContext) -> bytes:
+    """Answer a request that does not stream.
+
+    Args:
+        server: the server.
+        request: the request.
+        context: who is asking.
+
+    Returns:
+        JSON, in the bytes that ChatKit's own serialisation gives.
+
+    Raises:
+        RequestError: it is refused.
+    """
+    store = server.store
+    match request:
+        case ThreadsListReq(params=params):
+            threads = await store.page_threads(
+                after=params.after, limit=page_size(params.limit), order=params.order, context=context
+            )
+            return page_to_wire([thread_to_wire(one).decode() for one in threads.data], threads).encode()
+        case ItemsListReq(params=params):
+            await _exists_if_limit_is_wrong(server, params.thread_id, params.limit, context)
+            page = await store.page_items(
+                params.thread_id,
+                after=params.after,
+                limit=page_size(params.limit),
+                order=params.order,
+                context=context,
+            )
+            return page_to_wire([one.data for one in page.data], page).encode()
+        case ThreadsGetByIdReq(params=params):
+            thread, page = await store.thread_with_items(
+                params.thread_id, limit=DEFAULT_PAGE, context=context
+            )
+            return thread_to_wire(thread, page)
+        case ThreadsUpdateReq(params=params):
+            await store.load_record(params.thread_id, context)  # 404 comes before 400
+            await store.set_title(params.thread_id, clean_title(params.title, server.chat), context)
+            return thread_to_wire(await store.load_record(params.thread_id, context))
+        case ThreadsDeleteReq(params=params):
+            await store.delete_thread(params.thread_id, context)
+            server.turns.lose(params.thread_id)
+            return _EMPTY
+        case ItemsFeedbackReq(params=params):
+            await store.load_record(params.thread_id, context)  # 404 comes before 400
+            check_feedback(params.item_ids)
+            await server.add_feedback(params.thread_id, params.item_ids, params.kind, context)
+            return _EMPTY
+        case AttachmentsDeleteReq(params=params):
+            await store.load_attachment(params.attachment_id, context)  # 404 comes first (T22)
+            raise BadRequest("This server keeps no files.")
+        case AttachmentsCreateReq():
+            raise BadRequest("This server takes no files.")
+        case InputTranscribeReq():
+            raise BadRequest("This server does not take dictation.")
+        case ThreadsSyncCustomActionReq():
+            return await server.sync_action_now(request, context)
+        case _:
+            assert_never(request)
+
+
+async def _exists_if_limit_is_wrong(
+    server: "ChatrackServer", thread_id: str, limit: int | None, context: RequestContext
+) -> None:
+    # An unknown thread is a 404 whatever else is wrong; asking costs a query only when something is.
+    if limit is not None and limit < 1:
+        await server.store.load_record(thread_id, context)

@@ -1,0 +1,157 @@
+"""What a turn writes down: every event is stored as far as it has to be, and then sent."""
+
+import asyncio
+
+from chatkit.types import (
+    ThreadItem,
+    ThreadItemAddedEvent,
+    ThreadItemDoneEvent,
+    ThreadItemRemovedEvent,
+    ThreadItemReplacedEvent,
+    ThreadItemUpdatedEvent,
+    ThreadStreamEvent,
+)
+
+from chatrack.clock import as_utc
+from chatrack.errors import LeaseLost
+from chatrack.interfaces import ItemRecord, Lease, Store
+from chatrack.interfaces.records import dump, is_hidden, item_to_record
+from chatrack.server.partial import Partial
+from chatrack.server.subscriber import Subscriber
+
+
+class Transcript:
+    """The one writer of a turn's items, and the one sender of its events.
+
+    Args:
+        store: where items go.
+        lease: the right to write.
+        subscriber: where events go.
+        uncommitted: whether new items stay invisible until the turn has succeeded (a retry).
+    """
+
+    def __init__(self, store: Store, lease: Lease, subscriber: Subscriber, *, uncommitted: bool) -> None:
+        self.lease = lease
+        self.uncommitted = uncommitted
+        self.origins: dict[str, str] = {}
+        """What the provider called the items, by our id, as JSON; put there before the item is done."""
+        self.shown: list[str] = []
+        """The ids of the items that the client was shown."""
+        self.checkpointing: asyncio.Future[None] | None = None
+        """Set while a checkpoint of this turn is being written; the turn's own writes come after it."""
+        self._store = store
+        self._subscriber = subscriber
+        self._lock = asyncio.Lock()
+        self._inflight: asyncio.Task[None] | None = None
+        self._held_back: list[ItemRecord] = []
+        self._partials: dict[str, Partial] = {}
+        self._hidden: set[str] = set()
+        self._closed = False
+
+    async def emit(self, event: ThreadStreamEvent) -> None:
+        """Store what an event says, then send it: what the client has seen done is in the store.
+
+        Raises:
+            LeaseLost: the turn no longer owns the thread, or is over.
+        """
+        if self._closed:
+            raise LeaseLost(f"turn {self.lease.turn_id} is over")
+        if isinstance(event, ThreadItemUpdatedEvent):
+            partial = self._partials.get(event.item_id)
+            if partial is not None:
+                partial.apply(event.update)
+        elif isinstance(event, ThreadItemAddedEvent):
+            event = ThreadItemAddedEvent(item=self._own(event.item))
+            self._partials[event.item.id] = Partial(event.item)
+        elif isinstance(event, ThreadItemDoneEvent):
+            event = ThreadItemDoneEvent(item=self._own(event.item))
+            await self._keep(event.item)
+        elif isinstance(event, ThreadItemReplacedEvent):
+            event = ThreadItemReplacedEvent(item=self._own(event.item))
+            await self._keep(event.item)
+        elif isinstance(event, ThreadItemRemovedEvent):
+            self._partials.pop(event.item_id, None)
+            await self._write([], remove=[event.item_id])
+        self.send(event)
+
+    def send(self, event: ThreadStreamEvent) -> None:
+        """Send an event; hidden items never reach the wire (T13)."""
+        if isinstance(event, ThreadItemAddedEvent | ThreadItemDoneEvent | ThreadItemReplacedEvent):
+            if is_hidden(event.item):
+                self._hidden.add(event.item.id)
+                return
+            if event.item.id not in self.shown:
+                self.shown.append(event.item.id)
+        elif (
+            isinstance(event, ThreadItemUpdatedEvent | ThreadItemRemovedEvent)
+            and event.item_id in self._hidden
+        ):
+            return
+        self._subscriber.put(b"data: " + dump(event).encode() + b"\n\n")
+
+    async def flush(self) -> None:
+        """Store the hidden items that were held back to travel with the next visible one."""
+        if self._held_back:
+            await self._write([])
+
+    def unsaved(self) -> list[ItemRecord]:
+        """Give the half-streamed items that changed since they were last asked for."""
+        if self._closed or self._lock.locked() or (self._inflight and not self._inflight.done()):
+            return []  # the write may be of the same item, and it knows better
+        records = []
+        for partial in self._partials.values():
+            if partial.dirty and (item := partial.worth_saving()) is not None:
+                partial.dirty = False
+                records.append(item_to_record(item, turn_id=self.lease.turn_id))
+        return records
+
+    async def close(self) -> None:
+        """Accept no more events, and wait for the writes that are on their way."""
+        self._closed = True
+        for write in (self._inflight, self.checkpointing):
+            if write is not None and not write.done():
+                await asyncio.wait([write])
+
+    def rest(self) -> tuple[list[ItemRecord], list[ThreadItem]]:
+        """Give what a closed transcript has not stored: hidden items held back, and half-streamed items."""
+        partial = [item for one in self._partials.values() if (item := one.worth_saving()) is not None]
+        return self._held_back, partial
+
+    async def _keep(self, item: ThreadItem) -> None:
+        record = item_to_record(item, turn_id=self.lease.turn_id, origin=self.origins.pop(item.id, None))
+        if is_hidden(item):
+            self._hidden.add(item.id)
+            self._held_back.append(record)
+        else:
+            await self._write([record])
+
+    async def _write(self, records: list[ItemRecord], *, remove: list[str] | None = None) -> None:
+        async with self._lock:
+            if self._inflight is not None and not self._inflight.done():
+                await asyncio.wait([self._inflight])  # of a caller that was cancelled
+            # Not interruptible: what a cancelled caller began is finished, and `close` waits for it (T3).
+            self._inflight = asyncio.create_task(self._write_now(records, remove or []))
+            await asyncio.shield(self._inflight)
+
+    async def _write_now(self, records: list[ItemRecord], remove: list[str]) -> None:
+        if self.checkpointing is not None:
+            await asyncio.wait([self.checkpointing])
+        held_back, self._held_back = self._held_back, []
+        try:
+            await self._store.write(
+                self.lease, [*held_back, *records], remove=remove, uncommitted=self.uncommitted
+            )
+        except BaseException:
+            self._held_back = [*held_back, *self._held_back]
+            raise
+        for record in records:
+            self._partials.pop(record.id, None)
+
+    def _own(self, item: ThreadItem) -> ThreadItem:
+        """Give an item as this turn stores it: in its thread, its time in UTC (T8)."""
+        changes: dict[str, object] = {}
+        if item.thread_id != self.lease.thread_id:
+            changes["thread_id"] = self.lease.thread_id
+        if item.created_at.tzinfo is None or item.created_at.utcoffset():
+            changes["created_at"] = as_utc(item.created_at)
+        return item.model_copy(update=changes) if changes else item

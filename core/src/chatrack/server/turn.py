@@ -1,0 +1,267 @@
+"""A turn: a task of the server's that persists what happens; the HTTP response only watches (T3)."""
+
+import asyncio
+import contextlib
+import time
+from typing import TYPE_CHECKING, Literal
+
+import structlog
+from agents import RunResultStreaming
+from chatkit.types import (
+    Page,
+    SDKHiddenContextItem,
+    Thread,
+    ThreadItemDoneEvent,
+    ThreadItemRemovedEvent,
+    ThreadStreamEvent,
+    ThreadUpdatedEvent,
+)
+
+from chatrack.clock import now
+from chatrack.errors import ChatrackError, LeaseLost, RequestError, ThreadBusy, Unavailable
+from chatrack.ids import new_id
+from chatrack.interfaces import ItemRecord, Lease, RequestContext, TurnContext
+from chatrack.interfaces.records import item_to_record, record_to_thread
+from chatrack.server.failures import INTERRUPTED, TAKEN_OVER, describe
+from chatrack.server.plans import Plan
+from chatrack.server.subscriber import Subscriber
+from chatrack.server.titles import ask_for_title
+from chatrack.server.transcript import Transcript
+
+if TYPE_CHECKING:
+    from chatrack.server.chatkit_server import ChatrackServer
+
+CancelReason = Literal["disconnected", "shutdown", "lost"]
+Outcome = Literal["completed", "cancelled", "failed", "lost", "refused"]
+
+_MARKERS = {
+    "disconnected": "The user cancelled the previous response. Do not continue it unless asked.",
+    "shutdown": "The previous response was interrupted before it was complete.",
+    "failed": "The previous response failed before it was complete.",
+}
+_POLL = 0.2
+_SETTLE = 5.0
+
+_log = structlog.get_logger(source="chatrack.turn")
+
+
+class Turn:
+    """One turn of one thread, from taking the thread to giving it back.
+
+    Args:
+        server: whose turn it is.
+        context: the request that began it.
+        plan: what it is to do.
+        subscriber: who watches.
+    """
+
+    def __init__(
+        self, server: "ChatrackServer", context: RequestContext, plan: Plan, subscriber: Subscriber
+    ) -> None:
+        self.id = new_id("turn")
+        self.server = server
+        self.context = context
+        self.plan = plan
+        self.transcript: Transcript | None = None
+        """What it writes down; there once it has the thread."""
+        self.cancelled: CancelReason | None = None
+        self.running: RunResultStreaming | None = None
+        """The Agents SDK's run, while there is one."""
+        self.closing = False
+        """Whether it is giving the thread back; from then on a lost lease is no loss."""
+        self.outcome: Outcome = "failed"
+        """How it ended, once it has."""
+        self.log = _log.bind(
+            request_id=context.request_id,
+            tenant=context.user.tenant_id,
+            user=context.user.id,
+            thread=plan.thread_id,
+            turn=self.id,
+        )
+        self._subscriber = subscriber
+        self._inner: asyncio.Task[None] | None = None
+
+    @property
+    def tool_context(self) -> TurnContext:
+        """What tools and actions get."""
+        return TurnContext(
+            request=self.context, thread=self.plan.thread, turn_id=self.id, emit=self._writing.emit
+        )
+
+    def cancel(self, reason: CancelReason) -> None:
+        """Stop the model now; what there is of the answer is kept. Does nothing to a turn that is over."""
+        if self.cancelled is None:
+            self.cancelled = reason
+            if self._inner is not None:
+                self._inner.cancel()
+
+    async def run(self) -> None:
+        """Live. Called once, as a task of its own that nobody cancels."""
+        started = time.perf_counter()
+        try:
+            if not await self._open():
+                self.outcome = "refused"
+                return
+            self._inner = asyncio.create_task(self._work(), name=f"{self.id} work")
+            if self.cancelled is not None:
+                self._inner.cancel()
+            await asyncio.wait([self._inner])
+            await self._settle()
+            self.outcome = await self._close(None if self._inner.cancelled() else self._inner.exception())
+        except BaseException:
+            self.log.exception("turn broke")
+            raise
+        finally:
+            self._subscriber.end()
+            self.running = None
+            duration = round((time.perf_counter() - started) * 1000)
+            if self.outcome != "refused":
+                self.log.info("turn", outcome=self.outcome, duration_ms=duration)
+
+    @property
+    def _writing(self) -> Transcript:
+        assert self.transcript is not None, "the turn has not begun"
+        return self.transcript
+
+    # -- beginning -----------------------------------------------------------------------------------------
+
+    async def _open(self) -> bool:
+        """Take the thread and say so; give False if the request has to be refused."""
+        store = self.server.store
+        try:
+            lease = await self._acquire()
+            try:
+                await self.plan.begin(self)
+            except RequestError:
+                await store.end_turn(lease)
+                raise
+        except ChatrackError as error:
+            refusal = error if isinstance(error, RequestError) else Unavailable(TAKEN_OVER)
+            self._subscriber.refuse(refusal)
+            return False
+        except Exception as error:  # noqa: BLE001  (the reader waits for an answer, and gets the error itself)
+            self._subscriber.refuse(error)
+            return False
+        self.transcript = Transcript(store, lease, self._subscriber, uncommitted=self.plan.retry)
+        for event in self.plan.opening:
+            self.transcript.send(event)
+        return True
+
+    async def _acquire(self) -> Lease:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.server.chat.busy_wait
+        marker = self._marker("shutdown")
+        while True:
+            try:
+                return await self.server.store.begin_turn(
+                    self.plan.thread_id,
+                    self.context,
+                    turn_id=self.id,
+                    seconds=self.server.chat.lease,
+                    create=self.plan.create,
+                    items=[item_to_record(item, turn_id=self.id) for item in self.plan.items],
+                    after_interruption=[marker],
+                )
+            except ThreadBusy:
+                if self.cancelled is not None or loop.time() >= deadline:
+                    raise
+            # The turn before may be on its way out: its user pressed Stop and wrote on.
+            await self.server.turns.wait_for(self.plan.thread_id, _POLL, but=self)
+
+    # -- working -------------------------------------------------------------------------------------------
+
+    async def _work(self) -> None:
+        title = None
+        if self.plan.create is not None and self.server.chat.titles == "model":
+            title = asyncio.create_task(self._improve_title(), name=f"{self.id} title")
+        try:
+            async with contextlib.aclosing(self.plan.events(self)) as events:
+                async for event in events:
+                    await self._writing.emit(event)
+            if title is not None:
+                await title
+        finally:
+            if title is not None and not title.done():
+                title.cancel()
+                await asyncio.wait([title])
+
+    async def _improve_title(self) -> None:
+        assert self.plan.create is not None
+        message = self.plan.message
+        text = "".join(part.text for part in message.content) if message else ""
+        title = await ask_for_title(self.server.assembly.create_model(), text, self.server.chat)
+        if title is None:
+            return
+        # The user may have renamed the thread meanwhile: that name stays (T11).
+        store = self.server.store
+        if await store.set_title(self.plan.thread_id, title, self.context, expected=self.plan.create.title):
+            record = await store.load_record(self.plan.thread_id, self.context)
+            thread = Thread(**record_to_thread(record).model_dump(exclude={"metadata"}), items=Page())
+            await self._writing.emit(ThreadUpdatedEvent(thread=thread))
+
+    async def _settle(self) -> None:
+        """Wait for what was on its way when the work ended: writes, and the SDK's own task (T4)."""
+        self.closing = True
+        await self._writing.close()
+        run = self.running.run_loop_task if self.running is not None else None
+        if run is not None and not run.done():
+            run.cancel()
+            _, pending = await asyncio.wait([run], timeout=_SETTLE)
+            if pending:
+                self.log.warning("a tool does not stop when it is cancelled")
+
+    # -- ending --------------------------------------------------------------------------------------------
+
+    async def _close(self, error: BaseException | None) -> Outcome:
+        """Give the thread back."""
+        assert self._inner is not None
+        if isinstance(error, LeaseLost) or self.cancelled == "lost":
+            self._writing.send(describe(LeaseLost(self.id), self.log))
+            return "lost"
+        stopped = self._inner.cancelled()
+        failure = None if error is None else describe(error, self.log)
+        if self.cancelled == "shutdown" and stopped:
+            failure = describe(Unavailable(INTERRUPTED), self.log)
+        try:
+            if error is None and not stopped:
+                await self._commit()
+                return "completed"
+            await self._abandon((self.cancelled or "shutdown") if stopped else "failed")
+        except (LeaseLost, Unavailable) as late:
+            self._writing.send(failure or describe(late, self.log))
+            return "lost" if isinstance(late, LeaseLost) else "failed"
+        if failure is not None:
+            self._writing.send(failure)
+        return "cancelled" if stopped else "failed"
+
+    async def _commit(self) -> None:
+        held_back, _ = self._writing.rest()
+        await self.server.store.end_turn(self._writing.lease, held_back, replace=self.plan.replaces)
+        self._say_removed(self.plan.replaces_shown)
+
+    async def _abandon(self, reason: str) -> None:
+        """Keep what there is of the answer (T12), or, in a retry, nothing of it (T10)."""
+        end, lease = self.server.store.end_turn, self._writing.lease
+        if self.plan.retry:
+            await end(lease, drop=True)
+            self._say_removed(self._writing.shown)
+            return
+        held_back, partial = self._writing.rest()
+        records = [item_to_record(item, turn_id=self.id) for item in partial]
+        await end(lease, [*held_back, *records, self._marker(reason)])
+        for item in partial:
+            self._writing.send(ThreadItemDoneEvent(item=item))
+
+    def _say_removed(self, ids: list[str]) -> None:
+        events: list[ThreadStreamEvent] = [ThreadItemRemovedEvent(item_id=item_id) for item_id in ids]
+        for event in events:
+            self._writing.send(event)
+
+    def _marker(self, reason: str) -> ItemRecord:
+        item = SDKHiddenContextItem(
+            id=new_id("sdk_hidden_context"),
+            thread_id=self.plan.thread_id,
+            created_at=now(),
+            content=_MARKERS[reason],
+        )
+        return item_to_record(item, turn_id=self.id)

@@ -1,0 +1,134 @@
+"""All turns of this process: starting them, keeping their leases and checkpoints, and ending them in good time."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+import structlog
+
+from chatrack.errors import Unavailable
+from chatrack.server.turn import Turn
+
+if TYPE_CHECKING:
+    from chatrack.server.chatkit_server import ChatrackServer
+
+_RENEWALS = 4
+"""How often a lease is renewed before it would expire."""
+
+_log = structlog.get_logger(source="chatrack.turns")
+
+
+class Turns:
+    """The running turns of one server."""
+
+    def __init__(self, server: "ChatrackServer") -> None:
+        self._server = server
+        self._running: dict[Turn, asyncio.Task[None]] = {}
+        self._keepers: list[asyncio.Task[None]] = []
+        self.draining = False
+        """Whether new turns are refused."""
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    def open(self) -> None:
+        """Start renewing leases and saving checkpoints."""
+        chat = self._server.chat
+        self._keepers = [
+            asyncio.create_task(self._every(chat.checkpoint, self._save), name="checkpoints"),
+            asyncio.create_task(self._every(chat.lease / _RENEWALS, self._renew), name="leases"),
+        ]
+
+    async def close(self) -> None:
+        """Cancel the turns that are still running, and stop keeping."""
+        await self.drain(0)
+        for keeper in self._keepers:
+            keeper.cancel()
+        if self._keepers:
+            await asyncio.wait(self._keepers)
+
+    def start(self, turn: Turn) -> None:
+        """Run a turn as a task of its own.
+
+        Raises:
+            Unavailable: the server is being stopped.
+        """
+        self.check_open()
+        task = asyncio.create_task(turn.run(), name=turn.id)
+        self._running[turn] = task
+        task.add_done_callback(lambda _task: self._running.pop(turn, None))
+
+    def check_open(self) -> None:
+        """Refuse new turns while the server is being stopped.
+
+        Raises:
+            Unavailable: it is.
+        """
+        if self.draining:
+            raise Unavailable("The server is restarting.", retry_after=5)
+
+    async def wait_for(self, thread_id: str, seconds: float, *, but: Turn) -> None:
+        """Wait until a turn of this process that runs in a thread has ended, or the time is up."""
+        holding = [
+            task
+            for turn, task in self._running.items()
+            if turn.plan.thread_id == thread_id and turn is not but and turn.transcript is not None
+        ]
+        if holding:
+            await asyncio.wait(holding, timeout=seconds)
+        else:
+            await asyncio.sleep(seconds)
+
+    def lose(self, thread_id: str) -> None:
+        """Stop the turns of a thread that was deleted; the others learn it from their leases."""
+        for turn in list(self._running):
+            if turn.plan.thread_id == thread_id:
+                turn.cancel("lost")
+
+    async def drain(self, grace: float) -> None:
+        """Take no new turns, let the running ones end, and cancel those that do not end in time.
+
+        Args:
+            grace: how many seconds they get.
+        """
+        self.draining = True
+        if self._running and grace > 0:
+            await asyncio.wait(list(self._running.values()), timeout=grace)
+        for turn in list(self._running):
+            turn.cancel("shutdown")
+        if self._running:
+            await asyncio.wait(list(self._running.values()))
+
+    async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                await work()
+            except Unavailable:
+                continue  # said already; the next round may find the database again
+            except Exception:  # noqa: BLE001  (leases and checkpoints of all turns hang on this loop)
+                _log.exception("keeping turns failed")
+
+    async def _save(self) -> None:
+        writes = []
+        saved = asyncio.get_running_loop().create_future()
+        for turn in list(self._running):
+            transcript = turn.transcript
+            if transcript is not None and (records := transcript.unsaved()):
+                writes.append((transcript.lease, records, transcript.uncommitted))
+                transcript.checkpointing = saved
+        if not writes:
+            return
+        try:
+            await self._server.store.checkpoint(writes)
+        finally:
+            saved.set_result(None)
+
+    async def _renew(self) -> None:
+        held = {turn: turn.transcript.lease for turn in list(self._running) if turn.transcript is not None}
+        if not held:
+            return
+        alive = await self._server.store.renew(list(held.values()), seconds=self._server.chat.lease)
+        for turn in held:
+            if turn.id not in alive and turn in self._running and not turn.closing:
+                turn.cancel("lost")

@@ -1,0 +1,65 @@
+"""The records of attachments. Each function is part of a transaction."""
+
+from chatkit.types import Attachment
+from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from chatrack.errors import NotFound
+from chatrack.interfaces.records import dump_attachment, load_attachment
+from chatrack.interfaces.user import User
+from chatrack.sql.ownership import owned_by, owner_values
+from chatrack.sql.reading import load_thread
+from chatrack.sql.tables import attachments
+
+_MINE = (attachments.c.id == bindparam("attachment"), owned_by(attachments))
+
+
+async def save(connection: AsyncConnection, attachment: Attachment, user: User) -> None:
+    """Add or replace a record.
+
+    Raises:
+        NotFound: the id, or the thread it names, is someone else's.
+    """
+    values = {"thread_id": attachment.thread_id, "data": dump_attachment(attachment)}
+    if attachment.thread_id is not None:
+        await load_thread(connection, attachment.thread_id, user)
+    mine = await connection.execute(
+        update(attachments).where(*_MINE).values(**values),
+        {"attachment": attachment.id, **owner_values(user)},
+    )
+    if mine.rowcount:
+        return
+    taken = await connection.execute(select(attachments.c.id).where(attachments.c.id == attachment.id))
+    if taken.one_or_none() is not None:
+        raise NotFound("There is no such attachment.")
+    row = {"id": attachment.id, "tenant_id": user.tenant_id, "user_id": user.id, **values}
+    await connection.execute(insert(attachments), row)
+
+
+async def load(connection: AsyncConnection, attachment_id: str, user: User) -> Attachment:
+    """Load a record.
+
+    Raises:
+        NotFound: the user has none of this id.
+    """
+    row = (
+        await connection.execute(
+            select(attachments.c.data).where(*_MINE), {"attachment": attachment_id, **owner_values(user)}
+        )
+    ).one_or_none()
+    if row is None:
+        raise NotFound("There is no such attachment.")
+    return load_attachment(row.data)
+
+
+async def remove(connection: AsyncConnection, attachment_id: str, user: User) -> None:
+    """Remove a record.
+
+    Raises:
+        NotFound: the user has none of this id.
+    """
+    gone = await connection.execute(
+        delete(attachments).where(*_MINE), {"attachment": attachment_id, **owner_values(user)}
+    )
+    if gone.rowcount == 0:
+        raise NotFound("There is no such attachment.")

@@ -1,0 +1,129 @@
+"""Items of a thread: adding, replacing and removing them. Each function is part of a transaction."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import bindparam, delete, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from chatrack.interfaces.records import ItemRecord
+from chatrack.interfaces.user import User
+from chatrack.sql.dialect import upsert
+from chatrack.sql.ownership import owned_by, owner_values
+from chatrack.sql.tables import feedback, items, threads
+
+
+async def put(
+    connection: AsyncConnection,
+    dialect: str,
+    records: Sequence[ItemRecord],
+    *,
+    user: User,
+    next_seq: int,
+    uncommitted: bool = False,
+) -> None:
+    """Add items to one thread, or replace those whose id it already has; these keep their place (T18).
+
+    Args:
+        connection: inside a transaction that has locked the thread.
+        dialect: the name of the SQL dialect.
+        records: the items, all of one thread, in order.
+        user: whose thread it is.
+        next_seq: the first free sequence of the thread.
+        uncommitted: whether new items stay invisible for now.
+    """
+    if not records:
+        return
+    await put_many(connection, dialect, [(user, next_seq, records, uncommitted)])
+
+
+async def put_many(
+    connection: AsyncConnection, dialect: str, writes: Sequence[tuple[User, int, Sequence[ItemRecord], bool]]
+) -> None:
+    """Add or replace items of several threads with two statements; arguments as in `put`, one tuple a thread."""
+    rows: list[dict[str, Any]] = []
+    counters: list[dict[str, Any]] = []
+    for user, next_seq, records, uncommitted in writes:
+        for offset, record in enumerate(records):
+            rows.append(
+                {
+                    "thread_id": record.thread_id,
+                    "seq": next_seq + offset,
+                    "id": record.id,
+                    "tenant_id": user.tenant_id,
+                    "user_id": user.id,
+                    "type": record.type,
+                    "turn_id": record.turn_id,
+                    "hidden": record.hidden,
+                    "uncommitted": uncommitted,
+                    "format": record.format,
+                    "data": record.data,
+                    "origin": record.origin,
+                }
+            )
+        if records:
+            # A replaced item leaves a gap in the sequence; only the order matters.
+            counters.append(
+                {"thread": records[0].thread_id, "next": next_seq + len(records), **owner_values(user)}
+            )
+    if not rows:
+        return
+    await connection.execute(_PUT[dialect] if dialect in _PUT else _put_statement(dialect), rows)
+    await connection.execute(_COUNT, counters)
+
+
+async def remove(connection: AsyncConnection, thread_id: str, ids: Sequence[str], *, user: User) -> None:
+    """Remove items and what was said of them; unknown ids are ignored."""
+    if not ids:
+        return
+    owner = {"thread": thread_id, **owner_values(user)}
+    for table, column in ((items, items.c.id), (feedback, feedback.c.item_id)):
+        await connection.execute(
+            delete(table).where(table.c.thread_id == bindparam("thread"), column.in_(ids), owned_by(table)),
+            owner,
+        )
+
+
+async def commit(connection: AsyncConnection, thread_id: str, turn_id: str, *, user: User) -> None:
+    """Make a turn's uncommitted items visible."""
+    await connection.execute(
+        update(items)
+        .where(
+            items.c.thread_id == bindparam("thread"),
+            items.c.turn_id == bindparam("turn"),
+            items.c.uncommitted.is_(True),
+            owned_by(items),
+        )
+        .values(uncommitted=False),
+        {"thread": thread_id, "turn": turn_id, **owner_values(user)},
+    )
+
+
+async def drop_uncommitted(connection: AsyncConnection, thread_id: str, *, user: User) -> None:
+    """Remove whatever a retry left behind that was not committed."""
+    await connection.execute(
+        delete(items).where(
+            items.c.thread_id == bindparam("thread"), items.c.uncommitted.is_(True), owned_by(items)
+        ),
+        {"thread": thread_id, **owner_values(user)},
+    )
+
+
+_PUT: dict[str, Any] = {}
+
+
+def _put_statement(dialect: str) -> Any:
+    statement = upsert(
+        dialect,
+        items,
+        key=["thread_id", "id"],
+        update=["type", "hidden", "format", "data", "origin"],
+    )
+    return _PUT.setdefault(dialect, statement)
+
+
+_COUNT = (
+    update(threads)
+    .where(threads.c.id == bindparam("thread"), owned_by(threads))
+    .values(next_seq=bindparam("next"))
+)

@@ -1,0 +1,5 @@
+"""Alembic's entry point."""
+
+from chatrack.sql import run_env
+
+run_env()

@@ -1,0 +1,97 @@
+"""The plugin: where the todos are kept, and what is given to Chatrack."""
+
+import contextlib
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.exc import ArgumentError
+
+import chatrack
+from chatrack import AgentSpec, Migrations, Secret, StartupError, Tool, hookimpl
+from chatrack.sql import Database
+from chatrack_todo_tools.store import TodoStore
+from chatrack_todo_tools.tools import todo_tools
+
+INSTRUCTIONS = """\
+You keep the todo list of {user.name}. Today is {today}.
+
+- Use the tools for everything about the list; never answer from memory, and never invent todos or ids.
+- To change, complete or delete a todo, take its id from list_todos. If several could be meant, ask which.
+- If a request is complete, act on it at once. Set a priority or a due date only if the user gave one.
+- Afterwards confirm in one sentence what you did. Show lists as short bullet points, and never show ids.
+- If a tool answers with an error, correct the arguments, or tell the user plainly what is not possible.
+- Answer in the language of the user.
+"""
+
+
+class TodoToolsPlugin:
+    """Gives every user a todo list, in the store's database or in one of its own."""
+
+    api = 1
+
+    class Settings(chatrack.Settings):
+        """`[plugins.todo_tools]`."""
+
+        url: Secret | None = None
+        """A SQLAlchemy URL, for a database of the plugin's own; without it, that of the store is used."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._own = None if settings.url is None else _open(settings.url)
+
+    @hookimpl
+    def tools(self, database: Database | None) -> Sequence[Tool]:
+        """Give the five tools."""
+        return todo_tools(TodoStore(self._database(database)))
+
+    @hookimpl
+    def agents(self) -> Sequence[AgentSpec]:
+        """Give the agent that keeps the list."""
+        return [
+            AgentSpec(
+                name="todo",
+                description="Keeps the user's todo list: adds, lists, changes, completes and deletes todos.",
+                instructions=INSTRUCTIONS,
+                tools=["todo_tools.*"],
+            )
+        ]
+
+    @hookimpl
+    def migrations(self, database: Database | None) -> Migrations:
+        """Give the history of the table."""
+        return Migrations(
+            name="todo_tools",
+            folder=Path(__file__).parent / "migrations",
+            version_table="todo_tools_version",
+            database=self._database(database),
+        )
+
+    @hookimpl
+    def lifespan(self) -> AbstractAsyncContextManager[Any]:
+        """Open and close the plugin's own database; the store's is none of its business."""
+        return contextlib.nullcontext() if self._own is None else _running(self._own)
+
+    def _database(self, database: Database | None) -> Database:
+        chosen = self._own or database
+        if chosen is None:
+            raise StartupError("the store has no SQL database; give `[plugins.todo_tools] url`")
+        return chosen
+
+
+def _open(url: Secret) -> Database:
+    label = "plugins.todo_tools.url"
+    try:
+        return Database(url.reveal(), label=label)
+    except ArgumentError:
+        # Without its cause: it may repeat the URL, and with it a password.
+        raise StartupError(f"{label}: not a SQLAlchemy URL, such as sqlite:////data/todos.db") from None
+
+
+@contextlib.asynccontextmanager
+async def _running(database: Database) -> AsyncGenerator[None]:
+    await database.start()
+    try:
+        yield
+    finally:
+        await database.stop()

@@ -1,0 +1,109 @@
+"""The documentation says what the code does."""
+
+import inspect
+import re
+import tomllib
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from chatrack.assembly import assemble
+from chatrack.cli import main
+from chatrack.config import AgentTable, ChatTable, ServerTable
+from chatrack.errors import ConfigError
+from chatrack.hookspecs import HookSpecs
+from chatrack.plugins import discover
+
+ROOT = Path(__file__).parents[2]
+DOCS = {path.name: path.read_text() for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]}
+HOOKS = [name for name in vars(HookSpecs) if not name.startswith("_")]
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_the_plugin_guide_shows_the_exact_signature_of_every_hook(hook):
+    source = inspect.getsource(getattr(HookSpecs, hook))
+    signature = re.search(r"def (\w+\(.*?\) -> .*?):\s*(?:#.*)?$", source, re.MULTILINE | re.DOTALL).group(1)
+    assert f"### {hook}\n\n`{' '.join(signature.split())}`" in DOCS["plugins.md"]
+
+
+def test_the_plugin_guide_has_no_hook_that_does_not_exist():
+    section = DOCS["plugins.md"].partition("## Hooks")[2]
+    assert re.findall(r"^### (\w+)$", section, re.MULTILINE) == HOOKS
+
+
+@pytest.mark.parametrize("table", [ServerTable, ChatTable, AgentTable])
+def test_the_user_guide_lists_every_setting_and_no_other(table):
+    name = {ServerTable: "server", ChatTable: "chat", AgentTable: "agents.<name>"}[table]
+    section = DOCS["guide.md"].partition(f"### `[{name}]`")[2].partition("\n### ")[0]
+    documented = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
+    assert documented == [field.name for field in msgspec.structs.fields(table)]
+    for field in msgspec.structs.fields(table):
+        if (
+            isinstance(field.default, str | int | float)
+            and field.default is not False
+            and table is not AgentTable
+        ):
+            row = re.search(rf"^\| `{field.name}` \|.*$", section, re.MULTILINE).group(0)
+            assert str(field.default) in row
+
+
+def test_the_user_guide_lists_every_shipped_plugin_and_its_settings():
+    for name, plugin in discover().items():
+        if not plugin.distribution.startswith("chatrack"):
+            continue
+        row = re.search(rf"^\| `{name}` \| .*$", DOCS["guide.md"], re.MULTILINE)
+        assert row, name
+        for field in msgspec.structs.fields(plugin.entry_point.load().Settings):
+            assert f"`{field.encode_name}`" in row.group(0)
+
+
+@pytest.mark.parametrize(("page", "text"), DOCS.items())
+def test_samples_parse(page, text):
+    for language, sample in re.findall(r"^```(\w+)\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        if language == "toml":
+            tomllib.loads(sample)
+        elif language == "python":
+            compile(sample, page, "exec", flags=__import__("ast").PyCF_ALLOW_TOP_LEVEL_AWAIT)
+
+
+def test_links_between_pages_lead_somewhere():
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            if "://" not in link:
+                assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_the_readme_lists_every_command_with_its_options():
+    readme = DOCS["README.md"]
+    for name, command in main.commands.items():
+        row = re.search(rf"^\| `chatrack {name}(?: [^`]*)?` \|.*$", readme, re.MULTILINE)
+        assert row, name
+        for option in command.params:
+            if option.name not in {"config", "verbose"}:
+                assert option.opts[0] in row.group(0)
+
+
+def test_the_shipped_config_is_valid_without_any_environment(tmp_path):
+    shipped = tmp_path / "config.toml"
+    shipped.write_text((ROOT / "config.toml").read_text())
+    assembly = assemble(shipped, environ={})
+    assert assembly.entry.model == "demo"
+    assert assembly.entry.address == "todo_tools.todo"
+
+
+def test_the_example_environment_names_what_the_shipped_config_reads(tmp_path):
+    example = {
+        line.partition("=")[0]
+        for line in (ROOT / ".env.example").read_text().splitlines()
+        if "=" in line[:30] and line[0] != "#"
+    }
+    config = re.sub(r"#.*", "", (ROOT / "config.toml").read_text())
+    read = set(re.findall(r'env = "(\w+)"', config)) | {"OPENAI_API_KEY"}
+    assert example == read
+    shipped = tmp_path / "config.toml"
+    shipped.write_text((ROOT / "config.toml").read_text())
+    (tmp_path / ".env").write_text((ROOT / ".env.example").read_text())
+    assert assemble(shipped, environ={}).entry.model == "demo"
+    with pytest.raises(ConfigError, match="OPENAI_API_KEY"):
+        assemble(shipped, environ={"LLM_PROVIDER": "openai"})

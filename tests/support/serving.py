@@ -1,0 +1,167 @@
+"""A Chatrack server in the test's own event loop, on a real socket, with a client that speaks ChatKit."""
+
+import asyncio
+import contextlib
+import json
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+from chatkit.types import ThreadStreamEvent
+from pydantic import TypeAdapter
+
+from chatrack.assembly import assemble, running
+from chatrack.http.app import create_app
+from chatrack.http.protocol import Protocol
+from chatrack.server import ChatrackServer
+
+EVENT: TypeAdapter[ThreadStreamEvent] = TypeAdapter(ThreadStreamEvent)
+
+
+def message(text: str, **extra: Any) -> dict[str, Any]:
+    """The `input` of a user's message."""
+    return {
+        "content": [{"type": "input_text", "text": text}],
+        "attachments": [],
+        "inference_options": {},
+        **extra,
+    }
+
+
+class Chat:
+    """A client of one server."""
+
+    def __init__(self, http: httpx.AsyncClient, path: str = "/chatkit/api", server: Any = None) -> None:
+        self.http = http
+        self.path = path
+        self.server: ChatrackServer = server
+
+    async def call(self, kind: str, /, **params: Any) -> httpx.Response:
+        """Send a request that does not stream, or that should be refused."""
+        return await self.http.post(self.path, json={"type": kind, "params": params})
+
+    async def get(self, kind: str, /, **params: Any) -> Any:
+        """Send a request that must succeed; give its JSON."""
+        response = await self.call(kind, **params)
+        assert response.status_code == 200, response.text
+        return response.json()
+
+    @contextlib.asynccontextmanager
+    async def stream(self, kind: str, /, **params: Any) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
+        """Open a stream; each of its events is validated. Leaving early hangs up."""
+        request = self.http.build_request("POST", self.path, json={"type": kind, "params": params})
+        response = await self.http.send(request, stream=True)
+        try:
+            if response.status_code != 200:
+                await response.aread()
+            assert response.status_code == 200, response.text
+            assert response.headers["content-type"].startswith("text/event-stream")
+            yield events_of(response)
+        finally:
+            await response.aclose()
+
+    async def events(self, kind: str, /, **params: Any) -> list[dict[str, Any]]:
+        """Send a streaming request and give all its events."""
+        async with self.stream(kind, **params) as events:
+            return [event async for event in events]
+
+    async def create(self, text: str) -> tuple[str, list[dict[str, Any]]]:
+        """Begin a thread; give its id and the events."""
+        events = await self.events("threads.create", input=message(text))
+        assert events[0]["type"] == "thread.created"
+        return events[0]["thread"]["id"], events
+
+    async def say(self, thread_id: str, text: str) -> list[dict[str, Any]]:
+        """Write into a thread; give the events."""
+        return await self.events("threads.add_user_message", thread_id=thread_id, input=message(text))
+
+    async def items(self, thread_id: str) -> list[dict[str, Any]]:
+        """Give all items of a thread, oldest first."""
+        found: list[dict[str, Any]] = []
+        after = None
+        while True:
+            page = await self.get("items.list", thread_id=thread_id, order="asc", limit=100, after=after)
+            found += page["data"]
+            if not page["has_more"]:
+                return found
+            after = page["after"]
+
+    async def answers(self, thread_id: str) -> list[str]:
+        """Give the texts of a thread's assistant messages, oldest first."""
+        return [text_of(item) for item in await self.items(thread_id) if item["type"] == "assistant_message"]
+
+
+async def events_of(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
+    """Parse a stream of server-sent events; comments are skipped."""
+    async for line in response.aiter_lines():
+        if not line or line.startswith(":"):
+            continue
+        assert line.startswith("data: "), line
+        event = json.loads(line[6:])
+        EVENT.validate_python(event)
+        yield event
+
+
+def text_of(item: dict[str, Any]) -> str:
+    """The text of a message."""
+    return "".join(part["text"] for part in item["content"])
+
+
+def answer_of(events: list[dict[str, Any]]) -> str:
+    """The text of the last assistant message that was done."""
+    done = [
+        event["item"]
+        for event in events
+        if event["type"] == "thread.item.done" and event["item"]["type"] == "assistant_message"
+    ]
+    return text_of(done[-1]) if done else ""
+
+
+def is_delta(event: dict[str, Any]) -> bool:
+    """Whether an event brings some text."""
+    return event["type"] == "thread.item.updated" and event["update"]["type"].endswith("text_delta")
+
+
+def errors_of(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The error events."""
+    return [event for event in events if event["type"] == "error"]
+
+
+@contextlib.asynccontextmanager
+async def serving(config: Path, *, environ: dict[str, str] | None = None) -> AsyncIterator[Chat]:
+    """Serve a config in this event loop; in the end there is no task left that was not there before."""
+    before = asyncio.all_tasks()
+    assembly = assemble(config, environ=environ or {})
+    async with running(assembly):
+        server = ChatrackServer(assembly)
+        server.turns.open()
+        with socket.create_server(("127.0.0.1", 0)) as sock:
+            uvicorn_config = uvicorn.Config(
+                create_app(server),
+                http=Protocol,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+            )
+            process = uvicorn.Server(uvicorn_config)
+            task = asyncio.create_task(process._serve([sock]))
+            try:
+                while not process.started:
+                    await asyncio.sleep(0.01)
+                url = f"http://127.0.0.1:{sock.getsockname()[1]}"
+                async with httpx.AsyncClient(base_url=url, timeout=30, trust_env=False) as http:
+                    yield Chat(http, assembly.config.server.path, server)
+            finally:
+                await server.turns.close()
+                process.should_exit = True
+                await task
+    for _ in range(50):
+        left = asyncio.all_tasks() - before - {asyncio.current_task()}
+        if not left:
+            break
+        await asyncio.sleep(0.02)
+    assert not left, f"tasks were left behind: {left}"
