@@ -76,6 +76,7 @@ class Database:
             pool_timeout=30,
             pool_reset_on_return=None,
             isolation_level="AUTOCOMMIT",
+            skip_autocommit_rollback=True,
         )
         event.listen(self._reader.sync_engine, "connect", _prepare_sqlite)
         try:

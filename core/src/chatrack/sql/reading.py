@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, bindparam, or_, select, true
+from sqlalchemy import ColumnElement, Select, bindparam, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chatrack.errors import NotFound
@@ -57,6 +57,18 @@ _PAGE = {
     ("desc", True): _items_where(VISIBLE, items.c.seq < bindparam("seq"))
     .order_by(items.c.seq.desc())
     .limit(_LIMIT),
+}
+_CREATED, _KEY = threads.c.created_at, threads.c.id
+_MOMENT: Any = bindparam("moment")
+_AFTER: Any = bindparam("thread")
+_MINE = select(*_THREAD).where(owned_by(threads)).limit(_LIMIT)
+_ASCENDING = _MINE.order_by(_CREATED, _KEY)
+_DESCENDING = _MINE.order_by(_CREATED.desc(), _KEY.desc())
+_THREADS = {
+    ("asc", False): _ASCENDING,
+    ("asc", True): _ASCENDING.where(or_(_CREATED > _MOMENT, (_CREATED == _MOMENT) & (_KEY > _AFTER))),
+    ("desc", False): _DESCENDING,
+    ("desc", True): _DESCENDING.where(or_(_CREATED < _MOMENT, (_CREATED == _MOMENT) & (_KEY < _AFTER))),
 }
 _HISTORY = _items_where(
     items.c.uncommitted.is_(False), items.c.seq >= bindparam("first"), items.c.seq < bindparam("before")
@@ -141,18 +153,11 @@ async def page_threads(
     Raises:
         NotFound: there is no such thread to continue after.
     """
-    created, key = threads.c.created_at, threads.c.id
-    beyond: ColumnElement[bool] = true()
+    values: dict[str, Any] = {"limit": limit + 1, **owner_values(user)}
     if after is not None:
-        moment = (await load_thread(connection, after, user)).created_at
-        beyond = (
-            or_(created < moment, (created == moment) & (key < after))
-            if order == "desc"
-            else or_(created > moment, (created == moment) & (key > after))
-        )
-    columns = (created.desc(), key.desc()) if order == "desc" else (created, key)
-    statement = select(*_THREAD).where(owned_by(threads), beyond).order_by(*columns).limit(_LIMIT)
-    rows = (await connection.execute(statement, {"limit": limit + 1, **owner_values(user)})).all()
+        values["moment"] = (await load_thread(connection, after, user)).created_at
+        values["thread"] = after
+    rows = (await connection.execute(_THREADS[order, after is not None], values)).all()
     data = [_thread_record(row) for row in rows[:limit]]
     more = len(rows) > limit
     return ThreadPage(data=data, has_more=more, after=data[-1].id if more else None)
