@@ -2,6 +2,6 @@
 
 from chatrack.assembly.assembly import Assembly, assemble
 from chatrack.assembly.binding import BoundAgent
-from chatrack.assembly.running import running
+from chatrack.assembly.running import migrate_all, running
 
-__all__ = ["Assembly", "BoundAgent", "assemble", "running"]
+__all__ = ["Assembly", "BoundAgent", "assemble", "migrate_all", "running"]

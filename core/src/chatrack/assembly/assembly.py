@@ -38,6 +38,7 @@ class Assembly(msgspec.Struct, frozen=True, kw_only=True):
         installed: all installed plugins, by name.
         plugins: the enabled ones.
         store: where threads live.
+        store_plugin: the plugin that gave it.
         authenticators: the ways in, in order; none means the local user on a loopback address.
         models: makes models; `create_model` is the way to it.
         tools: by address.
@@ -54,6 +55,7 @@ class Assembly(msgspec.Struct, frozen=True, kw_only=True):
     installed: Mapping[str, Installed]
     plugins: Plugins
     store: Store
+    store_plugin: str
     authenticators: Sequence[Authenticator]
     models: ModelFactory
     tools: Mapping[str, Tool]
@@ -89,7 +91,7 @@ def assemble(
     installed = discover()
     plugins, notes = _plugins(config, installed, problems)
     store = plugins.store()
-    database = store.database
+    database = store.value.database
 
     providers = _providers(plugins, problems)
     tools = _tools(plugins, database, problems)
@@ -110,7 +112,8 @@ def assemble(
         config=config,
         installed=installed,
         plugins=plugins,
-        store=store,
+        store=store.value,
+        store_plugin=store.plugin,
         authenticators=authenticators,
         models=models,
         tools=tools.items(),
@@ -139,7 +142,7 @@ def _plugins(
         config.enabled, config.plugins, installed=installed, source=config.source, problems=problems
     )
     problems.raise_if_any()  # what follows would only repeat what is missing
-    return Plugins(loaded), notes
+    return Plugins(loaded, config.source.file), notes
 
 
 def _providers(plugins: Plugins, problems: Problems) -> dict[str, ModelProvider]:
@@ -161,7 +164,7 @@ def _tools(plugins: Plugins, database: "Database | None", problems: Problems) ->
     registry: Registry[Tool] = Registry("tool")
     for given in plugins.tools(database):
         for tool in given.value:
-            _add(registry, f"{given.plugin}.{tool.name}", tool, given.plugin, problems)
+            _add(registry, f"{given.plugin}.{tool.name}", tool, given.plugin, plugins, problems)
     return registry
 
 
@@ -169,15 +172,17 @@ def _specs(plugins: Plugins, problems: Problems) -> Registry[AgentSpec]:
     registry: Registry[AgentSpec] = Registry("agent")
     for given in plugins.agents():
         for spec in given.value:
-            _add(registry, f"{given.plugin}.{spec.name}", spec, given.plugin, problems)
+            _add(registry, f"{given.plugin}.{spec.name}", spec, given.plugin, plugins, problems)
     return registry
 
 
-def _add(registry: Registry[Any], address: str, thing: object, plugin: str, problems: Problems) -> None:
+def _add(
+    registry: Registry[Any], address: str, thing: object, plugin: str, plugins: Plugins, problems: Problems
+) -> None:
     try:
         registry.add(address, thing)
     except NameMistake as mistake:
-        problems.lines.append(f"plugin {plugin}: hook: {mistake}")
+        problems.lines += plugins.error(plugin, "hook", str(mistake)).lines
 
 
 def _actions(plugins: Plugins, database: "Database | None", problems: Problems) -> dict[str, ActionHandler]:
@@ -185,9 +190,8 @@ def _actions(plugins: Plugins, database: "Database | None", problems: Problems) 
     for given in plugins.actions(database):
         for kind, handler in given.value.items():
             if not kind.startswith(f"{given.plugin}."):
-                problems.lines.append(
-                    f'plugin {given.plugin}: hook: the action "{kind}" must be called "{given.plugin}.<verb>"'
-                )
+                message = f'the action "{kind}" must be called "{given.plugin}.<verb>"'
+                problems.lines += plugins.error(given.plugin, "hook", message).lines
             actions[kind] = handler
     return actions
 
@@ -201,9 +205,8 @@ def _migrations(
         place = (str(one.value.database.url), one.value.version_table)
         other = owners.setdefault(place, one.plugin)
         if other != one.plugin:
-            problems.lines.append(
-                f"plugin {one.plugin}: hook: plugin {other} has the version table {one.value.version_table} too"
-            )
+            message = f"plugin {other} has the version table {one.value.version_table} too"
+            problems.lines += plugins.error(one.plugin, "hook", message).lines
     return given
 
 

@@ -1,5 +1,6 @@
 """From agents by name to agents of the Agents SDK: tools, models and handoffs bound, names checked."""
 
+import dataclasses
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import agents
 import msgspec
 from agents.model_settings import ModelSettings
+from pydantic import ValidationError
 
 from chatrack.assembly.instructions import unknown_placeholders, with_placeholders
 from chatrack.assembly.models import ModelFactory
@@ -14,7 +16,7 @@ from chatrack.assembly.names import NameMistake, Registry
 from chatrack.config import AgentTable, ChatTable
 from chatrack.errors import ConfigError
 from chatrack.interfaces import AgentSpec, Tool, TurnContext
-from chatrack.settings import Problems
+from chatrack.settings import Problems, closest
 
 _WIRE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -177,10 +179,8 @@ def _bind_one(
     except ConfigError as error:
         problems.lines.extend(line for line in error.lines if line not in problems.lines)
         return None
-    try:
-        settings = ModelSettings(**spec.model_settings)
-    except TypeError as error:
-        problems.add(f"{key}.model_settings", str(error).replace("ModelSettings.__init__() ", ""))
+    settings = _model_settings(spec, f"{key}.model_settings", problems)
+    if settings is None:
         return None
     instructions: str | Callable[[Any, Any], str] = with_placeholders(spec.instructions)
     return BoundAgent(
@@ -196,6 +196,21 @@ def _bind_one(
             tools=tools,
         ),
     )
+
+
+def _model_settings(spec: AgentSpec, key: str, problems: Problems) -> ModelSettings | None:
+    known = {field.name for field in dataclasses.fields(ModelSettings)}
+    unknown = [name for name in spec.model_settings if name not in known]
+    for name in unknown:
+        problems.add(f"{key}.{name}", f"unknown key{closest(name, known)}")
+    if unknown:
+        return None
+    try:
+        return ModelSettings(**spec.model_settings)
+    except ValidationError as error:
+        for mistake in error.errors(include_url=False, include_input=False, include_context=False):
+            problems.add(f"{key}.{mistake['loc'][0]}", mistake["msg"])
+        return None
 
 
 def _check_wire_names(

@@ -21,14 +21,17 @@ def check(path: Path) -> None:
     """
     assembly = assemble(path)
     logs.configure("warning", assembly.config.server.log_format)
+    from chatrack.http.app import create_app  # late: only a config that has no mistakes comes here
+    from chatrack.server import ChatrackServer
+
+    create_app(ChatrackServer(assembly))
     asyncio.run(_start_and_stop(assembly))
-    store = next(plugin.name for plugin in assembly.plugins.loaded if "store" in plugin.hooks)
     ways_in = ", ".join(type(one).__name__ for one in assembly.authenticators)
     settings = assembly.config.server
     rows = [
         ("config", str(path)),
         ("address", f"http://{settings.host}:{settings.port}{settings.path}"),
-        ("store", store),
+        ("store", assembly.store_plugin),
         ("users", ways_in or "everyone is the local user (loopback only)"),
         ("agent", f"{assembly.entry.address} ({assembly.entry.model})"),
         *(

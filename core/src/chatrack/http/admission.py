@@ -5,6 +5,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from litestar.connection import ASGIConnection
+from litestar.enums import HttpMethod
 from litestar.handlers.base import BaseRouteHandler
 
 from chatrack.errors import Forbidden, Unauthenticated
@@ -28,7 +29,8 @@ def admission(authenticators: Sequence[Authenticator], domain_keys: Sequence[Sec
     challenge = ", ".join(dict.fromkeys(one.scheme for one in authenticators)) or "Bearer"
 
     async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-        if handler.opt.get(PUBLIC):
+        # A preflight carries no credentials, whoever answers it.
+        if handler.opt.get(PUBLIC) or connection.scope.get("method") == HttpMethod.OPTIONS:
             return
         if keys:
             given = connection.headers.get("x-domain-key", "").encode()

@@ -1,14 +1,19 @@
 """The ASGI application: a fresh one for each call, nothing global."""
 
+from collections.abc import Sequence
+
 from litestar import Litestar, Router
 from litestar.config.cors import CORSConfig
-from litestar.types import ASGIApp
+from litestar.exceptions import LitestarException
+from litestar.types import ASGIApp, ControllerRouterHandler
 
+from chatrack.assembly import Assembly
 from chatrack.http.access import AccessLog
 from chatrack.http.admission import admission
 from chatrack.http.api import api_route
 from chatrack.http.health import health_routes
 from chatrack.http.problems import problem
+from chatrack.plugins import Contribution
 from chatrack.server import ChatrackServer
 
 
@@ -17,12 +22,13 @@ def create_app(server: ChatrackServer) -> ASGIApp:
 
     Args:
         server: what answers ChatKit requests; what it is made of is started by the caller.
+
+    Raises:
+        PluginError: the routes of a plugin do not fit together.
     """
     assembly = server.assembly
     settings = assembly.config.server
-    plugins = [
-        Router(path=f"/x/{given.plugin}", route_handlers=list(given.value)) for given in assembly.routes
-    ]
+    plugins = [_mounted(assembly, given) for given in assembly.routes]
     return AccessLog(
         Litestar(
             route_handlers=[api_route(server), *health_routes(server), *plugins],
@@ -34,6 +40,16 @@ def create_app(server: ChatrackServer) -> ASGIApp:
             request_max_body_size=settings.max_body,
         )
     )
+
+
+def _mounted(assembly: Assembly, given: Contribution[Sequence[ControllerRouterHandler]]) -> Router:
+    try:
+        router = Router(path=f"/x/{given.plugin}", route_handlers=list(given.value))
+        # On its own first, so that a mistake has a name.
+        Litestar(route_handlers=[router], openapi_config=None, logging_config=None)
+    except LitestarException as error:
+        raise assembly.plugins.error(given.plugin, "hook", f"`routes`: {error}") from error
+    return Router(path=f"/x/{given.plugin}", route_handlers=list(given.value))
 
 
 def _cors(origins: list[str]) -> CORSConfig | None:

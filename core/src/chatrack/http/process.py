@@ -1,6 +1,7 @@
 """Serving in this process: from starting the assembly to the end of the last turn."""
 
 import asyncio
+import contextlib
 import signal
 import socket
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from chatrack.http.app import create_app
 from chatrack.http.protocol import Protocol
 from chatrack.server import ChatrackServer
 
+_BACKLOG = 2048
 _CONNECTIONS_GRACE = 5
 
 _log = structlog.get_logger(source="chatrack")
@@ -34,14 +36,16 @@ def bind(host: str, port: int, *, file: str) -> socket.socket:
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        sock = socket.socket(family, kind, protocol)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(address)
+        with contextlib.ExitStack() as failed:
+            sock = failed.enter_context(socket.socket(family, kind, protocol))
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(address)
+            sock.listen(_BACKLOG)
+            sock.setblocking(False)
+            failed.pop_all()
+            return sock
     except OSError as error:
         raise ConfigError(f"{file}: server: cannot listen on {host}:{port}: {error.strerror}") from error
-    sock.listen(2048)
-    sock.setblocking(False)
-    return sock
 
 
 def serve(assembly: Assembly, sock: socket.socket, *, on_ready: Callable[[], None] | None = None) -> None:
@@ -73,9 +77,9 @@ def serve(assembly: Assembly, sock: socket.socket, *, on_ready: Callable[[], Non
 async def _serve(
     assembly: Assembly, config: uvicorn.Config, sock: socket.socket, on_ready: Callable[[], None] | None
 ) -> None:
+    server = ChatrackServer(assembly)
+    config.app = create_app(server)
     async with running(assembly):
-        server = ChatrackServer(assembly)
-        config.app = create_app(server)
         server.turns.open()
         try:
             await _Server(config, server, sock, on_ready).serve(sockets=[sock])

@@ -85,7 +85,8 @@ def _load_one(
     try:
         cls = plugin.entry_point.load()
     except (
-        Exception
+        Exception,
+        SystemExit,
     ) as error:  # whatever a foreign module does when imported, the operator must hear whose it was
         raise failure("import", f"{plugin.entry_point.value}: {type(error).__name__}: {error}") from error
     if not isinstance(cls, type):
@@ -98,11 +99,14 @@ def _load_one(
     settings_type = getattr(cls, "Settings", Settings)
     if not (isinstance(settings_type, type) and issubclass(settings_type, msgspec.Struct)):
         raise failure("settings", "`Settings` must be a subclass of `chatrack.Settings`")
-    settings = decode(settings_type, table, key=f"plugins.{name}", source=source, problems=problems)
+    try:
+        settings = decode(settings_type, table, key=f"plugins.{name}", source=source, problems=problems)
+    except (NameError, TypeError) as error:  # of the class, not of the table
+        raise failure("settings", f"`Settings` cannot be read: {error}") from error
     if settings is None:
         return None
     try:
-        instance = cls(settings)
+        instance = cls(settings) if any("__init__" in vars(base) for base in cls.__mro__[:-1]) else cls()
     except StartupError as error:
         raise failure("settings", "; ".join(error.lines)) from error
     except Exception as error:

@@ -3,10 +3,12 @@
 import inspect
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args, get_origin
 
 import msgspec
 import pluggy
+from litestar import Controller, Router
+from litestar.handlers.base import BaseRouteHandler
 from litestar.types import ControllerRouterHandler
 
 from chatrack.errors import ConfigError, PluginError, StartupError
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_TOOL_TYPES = tuple(get_origin(kind) or kind for kind in get_args(Tool))
+
 
 class Contribution(msgspec.Struct, Generic[T], frozen=True):
     """What one plugin gave.
@@ -45,9 +49,11 @@ class Plugins:
 
     Args:
         loaded: what `load` returned.
+        file: the name of the config file, for errors.
     """
 
-    def __init__(self, loaded: Sequence[Loaded]) -> None:
+    def __init__(self, loaded: Sequence[Loaded], file: str) -> None:
+        self._file = file
         self.loaded = list(loaded)
         self._by_name = {plugin.name: plugin for plugin in loaded}
         self._manager = pluggy.PluginManager("chatrack")
@@ -59,7 +65,7 @@ class Plugins:
         """Make an error that names a plugin and its distribution."""
         return PluginError(plugin, stage, message, distribution=self._by_name[plugin].installed.source)
 
-    def store(self) -> Store:
+    def store(self) -> Contribution[Store]:
         """Ask for the store.
 
         Raises:
@@ -68,15 +74,14 @@ class Plugins:
         given = self._call("store", Store)
         if not given:
             raise ConfigError(
-                "config.toml: enabled: no enabled plugin gives a store; add one, such as sqlite_store"
+                f"{self._file}: enabled: no enabled plugin gives a store; add one, such as sqlite_store"
             )
         if len(given) > 1:
             names = " and ".join(
                 f"{one.plugin} ({self._by_name[one.plugin].installed.source})" for one in given
             )
-            raise ConfigError(f"config.toml: enabled: two stores, {names}; enable exactly one")
-        store: Store = given[0].value
-        return store
+            raise ConfigError(f"{self._file}: enabled: two stores, {names}; enable exactly one")
+        return given[0]
 
     def authenticators(self, database: "Database | None") -> list[Contribution[Sequence[Authenticator]]]:
         """Ask for the ways in."""
@@ -98,7 +103,7 @@ class Plugins:
         given = self._call("tools", Sequence, database=database)
         for one in given:
             for tool in one.value:
-                if not isinstance(getattr(tool, "name", None), str):
+                if not isinstance(tool, _TOOL_TYPES):
                     hint = " (decorate it with chatrack.function_tool)" if callable(tool) else ""
                     raise self._wrong(one.plugin, "tools", f"tools{hint}", tool)
         return given
@@ -122,7 +127,13 @@ class Plugins:
 
     def routes(self, database: "Database | None") -> list[Contribution[Sequence[ControllerRouterHandler]]]:
         """Ask for routes."""
-        return self._call("routes", Sequence, database=database)
+        given = self._call("routes", Sequence, database=database)
+        for one in given:
+            for part in one.value:
+                controller = isinstance(part, type) and issubclass(part, Controller)
+                if not controller and not isinstance(part, BaseRouteHandler | Router):
+                    raise self._wrong(one.plugin, "routes", "Litestar handlers", part)
+        return given
 
     def lifespans(self) -> list[Contribution[AbstractAsyncContextManager[Any]]]:
         """Ask for what lives as long as the server."""

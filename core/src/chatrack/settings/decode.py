@@ -17,6 +17,7 @@ from chatrack.settings.struct import ENV
 T = TypeVar("T", bound=msgspec.Struct)
 
 _ABSENT = object()
+_CONTAINERS = (list, set, frozenset, tuple)
 
 
 class Problems:
@@ -75,21 +76,23 @@ def decode(cls: type[T], table: object, *, key: str, source: Source, problems: P
             problems.add(_join(key, name), f"unknown key{closest(name, fields)}")
     values: dict[str, Any] = {}
     for name, field in fields.items():
-        path = _join(key, name)
-        variable = _variable(hints[field.name])
-        if name not in table and variable is not None:
-            table = {**table, name: {"env": variable}}
-        if name not in table:
-            if field.required:
-                problems.add(path, "missing; it is required")
-            elif isinstance(field.default, Path):
-                values[field.name] = source.folder / field.default
-            continue
-        value = _value(table[name], hints[field.name], path, field.required, source, problems)
+        path, hint = _join(key, name), hints[field.name]
+        if name in table:
+            raw = table[name]
+        elif (variable := _variable(hint)) is not None:
+            raw = {ENV: variable}
+        else:
+            raw = _ABSENT
+        try:
+            value = _ABSENT if raw is _ABSENT else _value(raw, hint, path, field.required, source, problems)
+            if value is _ABSENT:
+                value = _default(field, hint, path, source, problems)
+        except TypeError as error:  # of the class: msgspec names no field
+            raise TypeError(f"`{name}`: {error}") from error
         if value is not _ABSENT:
             values[field.name] = value
-        elif isinstance(field.default, Path):
-            values[field.name] = source.folder / field.default
+        elif field.required and raw is _ABSENT:
+            problems.add(path, "missing; it is required")
     if len(problems.lines) > before:
         return None
     try:
@@ -99,41 +102,57 @@ def decode(cls: type[T], table: object, *, key: str, source: Source, problems: P
         return None
 
 
-def _value(
-    raw: object,
-    hint: Any,
-    key: str,
-    required: bool,
-    source: Source,
-    problems: Problems,
+def _default(
+    field: msgspec.structs.FieldInfo, hint: Any, key: str, source: Source, problems: Problems
 ) -> Any:
-    struct = _struct_in(hint)
-    if struct is not None and not is_reference(raw):
-        return decode(struct, raw, key=key, source=source, problems=problems)
-    inner = _mapping_of_structs(hint)
-    if inner is not None and isinstance(raw, dict):
-        return {
-            name: decode(inner, table, key=_join(key, name), source=source, problems=problems)
-            for name, table in raw.items()
-        }
-    textual = False
+    """Give those defaults that depend on where the file is; `_ABSENT` leaves the others to the struct."""
+    if isinstance(field.default, Path):
+        return source.folder / field.default
+    if isinstance(field.default, msgspec.Struct):
+        return _convert({}, hint, key, source, problems, textual=False)
+    return _ABSENT
+
+
+def _value(raw: Any, hint: Any, key: str, required: bool, source: Source, problems: Problems) -> Any:
+    """Resolve a value if it is a reference, and convert it; give `_ABSENT` if there is none."""
+    if not is_reference(raw):
+        return _convert(raw, hint, key, source, problems, textual=False)
     try:
-        if is_reference(raw):
-            resolved = resolve(raw, source)  # type: ignore[arg-type]  # is_reference says it is a dict
-            raw, textual = resolved.value, resolved.textual
-        elif isinstance(raw, list):
-            raw = [resolve(part, source).value if is_reference(part) else part for part in raw]
-        elif isinstance(raw, dict):
-            raw = {
-                name: resolve(part, source).value if is_reference(part) else part
-                for name, part in raw.items()
-            }
+        resolved = resolve(raw, source)
     except Missing as missing:
-        if required or "variable" not in str(missing):
+        if required or not missing.unset:
             problems.add(key, str(missing))
         return _ABSENT
-    if textual and _is_sequence(hint):
-        raw = [part.strip() for part in str(raw).split(",") if part.strip()]
+    value = resolved.value
+    if resolved.textual and _element_of(hint) is not None:
+        value = [part.strip() for part in str(value).split(",") if part.strip()]
+    return _convert(value, hint, key, source, problems, textual=resolved.textual)
+
+
+def _convert(raw: Any, hint: Any, key: str, source: Source, problems: Problems, *, textual: bool) -> Any:
+    """Convert a plain value, container by container, so that a mistake deep inside has its key."""
+    struct = _struct_in(hint)
+    if struct is not None:
+        found = decode(struct, raw, key=key, source=source, problems=problems)
+        return _ABSENT if found is None else found
+    entry = _entry_of(hint)
+    if entry is not None:
+        if not isinstance(raw, dict):
+            problems.add(key, f"expected a table, got `{_type_name(raw)}`")
+            return _ABSENT
+        table = {
+            name: _value(part, entry, _join(key, name), True, source, problems) for name, part in raw.items()
+        }
+        return _ABSENT if _ABSENT in table.values() else table
+    element = _element_of(hint)
+    if element is not None and isinstance(raw, list):
+        parts = [
+            _convert(part, element, f"{key}[{index}]", source, problems, textual=True)
+            if textual
+            else _value(part, element, f"{key}[{index}]", True, source, problems)
+            for index, part in enumerate(raw)
+        ]
+        return _ABSENT if any(part is _ABSENT for part in parts) else _container_of(hint)(parts)
     try:
         return msgspec.convert(raw, hint, strict=not textual, dec_hook=_hook(source))
     except (msgspec.ValidationError, ValueError) as error:
@@ -160,10 +179,10 @@ def _expectation(error: Exception, raw: object, hint: Any) -> str:
         listed = ", ".join(f'"{choice}"' for choice in choices)
         guess = closest(raw, choices) if isinstance(raw, str) else ""
         return f"expected one of {listed}{guess}"
-    where = re.search(r" - at `\$(?:\.\.\.)?([^`]*)`", str(error))
-    text = re.sub(r" - at `[^`]*`", "", str(error))
-    text = text[:1].lower() + text[1:]
-    return f"{text} (at {where.group(1)})" if where and where.group(1) else text
+    text = (
+        re.sub(r" - at `[^`]*`", "", str(error)).replace("`object`", "a table").replace("`array`", "a list")
+    )
+    return text[:1].lower() + text[1:]
 
 
 def _plain(hint: Any) -> list[Any]:
@@ -182,16 +201,26 @@ def _struct_in(hint: Any) -> type[msgspec.Struct] | None:
     return None
 
 
-def _mapping_of_structs(hint: Any) -> type[msgspec.Struct] | None:
+def _entry_of(hint: Any) -> Any | None:
+    """Give the type of a mapping's values, if the hint is a mapping."""
     for part in _plain(hint):
         origin = get_origin(part)
         if isinstance(origin, type) and issubclass(origin, Mapping):
-            return _struct_in(get_args(part)[1])
+            return get_args(part)[1]
     return None
 
 
-def _is_sequence(hint: Any) -> bool:
-    return any((get_origin(part) or part) in {list, tuple, set, frozenset} for part in _plain(hint))
+def _element_of(hint: Any) -> Any | None:
+    """Give the type of a sequence's elements, if the hint is a sequence of one type."""
+    for part in _plain(hint):
+        args = get_args(part)
+        if get_origin(part) in {list, set, frozenset} or (get_origin(part) is tuple and args[1:] == (...,)):
+            return args[0]
+    return None
+
+
+def _container_of(hint: Any) -> Any:
+    return next(origin for part in _plain(hint) if (origin := get_origin(part)) in _CONTAINERS)
 
 
 def _choices(hint: Any) -> list[str]:

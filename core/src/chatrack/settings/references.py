@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 from dotenv import dotenv_values
 
+from chatrack.errors import ConfigError
+
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
     """Where settings come from.
@@ -24,7 +26,16 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Missing(Exception):
-    """A reference has no value. `message` names the variable or file."""
+    """A reference has no value.
+
+    Args:
+        message: names the variable or file.
+        unset: whether it is a variable that is not set; anything else is a mistake wherever it stands.
+    """
+
+    def __init__(self, message: str, *, unset: bool = False) -> None:
+        self.unset = unset
+        super().__init__(message)
 
 
 class Resolved(msgspec.Struct, frozen=True):
@@ -40,10 +51,19 @@ def load_source(config_file: Path, environ: Mapping[str, str] | None = None) -> 
     Args:
         config_file: the path of config.toml.
         environ: the process environment; `os.environ` if None.
+
+    Raises:
+        ConfigError: `.env` cannot be read.
     """
     folder = config_file.absolute().parent
-    values = {k: v for k, v in dotenv_values(folder / ".env", interpolate=False).items() if v is not None}
-    values.update(os.environ if environ is None else environ)
+    try:
+        found = dotenv_values(folder / ".env", interpolate=False)
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{folder / '.env'}: is not UTF-8 text") from error
+    values = {name: value for name, value in found.items() if value}
+    # An empty variable counts as not set, here too: it does not hide a line of .env.
+    process = os.environ if environ is None else environ
+    values.update({name: value for name, value in process.items() if value})
     return Source(file=config_file.name, folder=folder, environ=values)
 
 
@@ -79,4 +99,4 @@ def resolve(reference: dict[str, Any], source: Source) -> Resolved:
         return Resolved(text, textual=True)
     if "default" in reference:
         return Resolved(reference["default"], textual=False)
-    raise Missing(f"the environment variable {name} is not set")
+    raise Missing(f"the environment variable {name} is not set", unset=True)

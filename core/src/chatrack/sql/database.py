@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy import URL, event, make_url, text
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -56,14 +57,7 @@ class Database:
         """
         if self._writer is not None:
             return
-        if self.url.database:
-            folder = Path(self.url.database).parent
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise ConfigError(
-                    f"{self.label}: cannot create the folder {folder}: {error.strerror}"
-                ) from error
+        self._probe()
         # One connection writes, so that writers queue here, fairly, instead of polling SQLite's lock.
         self._writer = create_async_engine(self._async_url, pool_size=1, max_overflow=0, pool_timeout=30)
         event.listen(self._writer.sync_engine, "connect", _prepare_sqlite)
@@ -79,12 +73,6 @@ class Database:
             skip_autocommit_rollback=True,
         )
         event.listen(self._reader.sync_engine, "connect", _prepare_sqlite)
-        try:
-            await self.write(lambda connection: connection.execute(text("SELECT 1")))
-        except Unavailable as error:
-            await self.stop()
-            reason = error.__cause__.orig if isinstance(error.__cause__, DBAPIError) else error.__cause__
-            raise ConfigError(f"{self.label}: cannot open {self.url.database}: {reason}") from error
 
     async def stop(self) -> None:
         """Close it, after the writes that are still running."""
@@ -140,11 +128,23 @@ class Database:
             async with self._write_lock, self._writer.begin() as connection:
                 return await work(connection)
 
+    def _probe(self) -> None:
+        # Before any connection of a pool: a pool's thread would outlive its failure.
+        path = Path(self.url.database or "")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.closing(sqlite3.connect(path)) as connection:
+                connection.execute("PRAGMA schema_version").fetchone()
+        except (OSError, sqlite3.Error) as error:
+            raise ConfigError(f"{self.label}: cannot open {path}: {error}") from error
+
     @contextlib.contextmanager
     def _translated(self) -> Any:
         try:
             yield
-        except (OperationalError, InterfaceError, PoolTimeout) as error:
+        except (IntegrityError, ProgrammingError, DataError):
+            raise  # not the database's fault
+        except (DBAPIError, PoolTimeout) as error:
             _log.error("database unavailable", database=self.label, reason=str(getattr(error, "orig", error)))
             raise Unavailable("The database cannot be reached right now.", retry_after=5) from error
 

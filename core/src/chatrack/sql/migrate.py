@@ -19,7 +19,7 @@ async def migrate(migrations: Migrations) -> tuple[str | None, str | None]:
         The revisions before and after.
 
     Raises:
-        StartupError: the database is newer than this version of the code.
+        StartupError: the database is newer than this version of the code, or the folder is none of alembic's.
     """
 
     async def run(connection: AsyncConnection) -> tuple[str | None, str | None]:
@@ -41,7 +41,10 @@ def _upgrade(connection: Connection, migrations: Migrations) -> tuple[str | None
     config.attributes["version_table"] = migrations.version_table
     options = {"version_table": migrations.version_table}
     before = MigrationContext.configure(connection, opts=options).get_current_revision()
-    head = ScriptDirectory.from_config(config).get_current_head()
+    try:
+        head = ScriptDirectory.from_config(config).get_current_head()
+    except CommandError as error:
+        raise StartupError(f"{migrations.name}: the migrations cannot be read: {error}") from error
     if before == head:
         return before, head
     try:

@@ -1,0 +1,108 @@
+"""Commands as an operator runs them, in this process or in one of their own."""
+
+import contextlib
+import logging
+import os
+import signal
+import subprocess
+import sys
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+from click.testing import CliRunner
+
+from chatrack.cli import main
+
+EXECUTABLE = Path(sys.executable).with_name("chatrack")
+
+CLEAN = dict.fromkeys(("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_DEFAULT_MODEL", "LOG_LEVEL"))
+"""Variables that the tester's own environment must not bring in."""
+
+LIMIT = 15.0
+"""A command that should have refused to start is told to stop after so many seconds."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended.
+
+    Args:
+        code: its exit code.
+        out: what it wrote to stdout.
+        err: what it wrote to stderr; ends with the traceback if it crashed.
+    """
+
+    code: int
+    out: str
+    err: str
+
+
+def run(*args: str, env: dict[str, str | None] | None = None) -> Outcome:
+    """Run a command in this process; logging and signal handlers are as before afterwards."""
+    with _stopped_after(LIMIT), _same_logging():
+        result = CliRunner().invoke(main, list(args), env={**CLEAN, **(env or {})})
+    err = result.stderr
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        err += "".join(traceback.format_exception(result.exception))
+    return Outcome(result.exit_code, result.stdout, err)
+
+
+def run_process(*args: str, cwd: Path, env: dict[str, str] | None = None) -> Outcome:
+    """Run a command in a process of its own, in a folder."""
+    environ = {name: value for name, value in os.environ.items() if name not in CLEAN}
+    done = subprocess.run(
+        [str(EXECUTABLE), *args],
+        cwd=cwd,
+        env={**environ, **(env or {})},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return Outcome(done.returncode, done.stdout, done.stderr)
+
+
+def mistake_of(outcome: Outcome) -> str:
+    """Give the one line that a refused command wrote to stderr."""
+    assert "Traceback" not in outcome.err, outcome.err
+    lines = outcome.err.splitlines()
+    assert len(lines) == 1, outcome.err or f"exit code {outcome.code}, nothing on stderr"
+    assert lines[0].startswith("chatrack: "), outcome.err
+    assert outcome.code == 2
+    return lines[0]
+
+
+@contextlib.contextmanager
+def _stopped_after(seconds: float) -> Iterator[None]:
+    # A mistake that goes unnoticed makes `serve` serve: it is then told to stop as an operator would do it.
+    def stop(_sig: int, _frame: Any) -> None:
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            raise TimeoutError("the command did not end")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    before = {sig: signal.getsignal(sig) for sig in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)}
+    signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds, 1)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for sig, handler in before.items():
+            signal.signal(sig, handler)
+
+
+@contextlib.contextmanager
+def _same_logging() -> Iterator[None]:
+    # The commands log to the stderr of the moment, which is gone when they have ended.
+    root = logging.getLogger()
+    handlers, level, events = list(root.handlers), root.level, structlog.get_config()
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        structlog.configure(**events)
