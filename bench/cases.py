@@ -1,0 +1,168 @@
+"""What is measured. Each case starts a side's server anew and returns its numbers by metric."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from bench.client import encode, fetch, open_streams, run_answers, run_reads
+from bench.processes import cpu_seconds, memory
+from bench.seed import create_thread, get_thread, list_items, list_threads, seed
+from bench.sides import CHAT, RESPONSES, Bare, Side, started
+
+CONCURRENCY = 8
+OPEN_STREAMS = 500
+IDLE_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a case is run with: the model API's URL, ending in ``/v1``, and whether to be brief."""
+
+    base_url: str
+    quick: bool = False
+
+    def pick(self, full: int, quick: int) -> int:
+        """One of two sizes."""
+        return quick if self.quick else full
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A number that is compared; `target` bounds chatrack / stock (from below if more is better)."""
+
+    name: str
+    unit: str
+    target: float | None
+    more_is_better: bool = False
+    digits: int = 1
+
+    def holds(self, ratio: float) -> bool:
+        """Whether a ratio meets the target; True if there is none."""
+        if self.target is None:
+            return True
+        return ratio >= self.target if self.more_is_better else ratio <= self.target
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A named measurement of one side, and the metrics it yields, in the table's order."""
+
+    name: str
+    run: Callable[[Side, Setting], Awaitable[dict[str, float]]]
+    metrics: tuple[Metric, ...]
+
+
+async def measure_cpu(side: Side, setting: Setting) -> dict[str, float]:
+    """CPU of the server per text delta the client sees, in µs, on each model API."""
+    numbers: dict[str, float] = {}
+    request = create_thread(side.path)
+    for api, label in ((RESPONSES, "Responses"), (CHAT, "Chat")):
+        async with started(side, setting.base_url, "fake-n200", api) as server:
+            await run_answers(server.port, request, 4, 1)
+            for concurrency, answers in ((1, setting.pick(30, 10)), (CONCURRENCY, setting.pick(48, 16))):
+                before = cpu_seconds(server.pid)
+                deltas, _ = await run_answers(server.port, request, answers, concurrency)
+                used = cpu_seconds(server.pid) - before
+                numbers[f"CPU per delta, {label}, x{concurrency}"] = used / deltas * 1e6
+    return numbers
+
+
+async def measure_first_delta(side: Side, setting: Setting) -> dict[str, float]:
+    """Median time from a request until its first text delta, in ms, on each model API."""
+    numbers: dict[str, float] = {}
+    request = create_thread(side.path)
+    for api, label in ((RESPONSES, "Responses"), (CHAT, "Chat")):
+        async with started(side, setting.base_url, "fake-n8", api) as server:
+            await run_answers(server.port, request, 10, 1)
+            _, waits = await run_answers(server.port, request, setting.pick(100, 30), 1)
+            numbers[f"first delta, {label}"] = statistics.median(waits) * 1e3
+    return numbers
+
+
+READS = ("threads.list", "items.list", "threads.get_by_id")
+
+
+async def measure_reads(side: Side, setting: Setting) -> dict[str, float]:
+    """Requests per second over a seeded database, and the same in relation to the bare app."""
+    seconds = setting.pick(4, 1)
+    async with started(side, setting.base_url, "fake-n8") as server:
+        thread_id = await seed(server.port, side.path)
+        requests = (
+            list_threads(side.path),
+            list_items(side.path, thread_id),
+            get_thread(side.path, thread_id),
+        )
+        rates = [await _rate(server.port, request, seconds) for request in requests]
+    async with started(Bare(), "", "") as server:
+        threads = await _rate(server.port, encode("/threads", None), seconds)
+        items = await _rate(server.port, encode("/items", None), seconds)
+    numbers = dict(zip(READS, rates, strict=True))
+    for name, rate, floor in zip(READS, rates, (threads, items, items), strict=True):
+        numbers[f"{name} / bare"] = rate / floor
+    return numbers
+
+
+async def _rate(port: int, request: bytes, seconds: float) -> float:
+    await run_reads(port, request, 0.3, CONCURRENCY)
+    return await run_reads(port, request, seconds, CONCURRENCY)
+
+
+async def measure_memory(side: Side, setting: Setting) -> dict[str, float]:
+    """PSS at rest after one answer, in MiB, and per open stream beyond that of one, in KiB."""
+    request = create_thread(side.path)
+    async with started(side, setting.base_url, "fake-n8") as server:
+        await fetch(server.port, request)
+        await asyncio.sleep(IDLE_SECONDS)
+        rest = memory(server.pid)
+    count = setting.pick(OPEN_STREAMS, 100)
+    async with started(side, setting.base_url, "fake-n1000-d500") as server:
+        first = await open_streams(server.port, request, 1)
+        await asyncio.sleep(IDLE_SECONDS)
+        before = memory(server.pid)
+        streams = await open_streams(server.port, request, count)
+        await asyncio.sleep(IDLE_SECONDS)
+        after = memory(server.pid)
+        for connection in (*first, *streams):
+            connection.close()
+    return {"memory at rest": rest / 2**20, "memory per open stream": (after - before) / count / 2**10}
+
+
+async def measure_start(side: Side, setting: Setting) -> dict[str, float]:
+    """Time from spawning the server until its first answer, in ms."""
+    async with started(side, setting.base_url, "fake-n8") as server:
+        return {"start to ready": server.start_seconds * 1e3}
+
+
+def _cpu(label: str, concurrency: int) -> Metric:
+    return Metric(f"CPU per delta, {label}, x{concurrency}", "µs", 1.05)
+
+
+CASES = (
+    Case(
+        "cpu",
+        measure_cpu,
+        tuple(_cpu(label, count) for label in ("Responses", "Chat") for count in (1, CONCURRENCY)),
+    ),
+    Case(
+        "ttfd",
+        measure_first_delta,
+        tuple(Metric(f"first delta, {label}", "ms", 1.05, digits=2) for label in ("Responses", "Chat")),
+    ),
+    Case(
+        "reads",
+        measure_reads,
+        (
+            *(Metric(name, "req/s", 3.0, more_is_better=True, digits=0) for name in READS),
+            *(Metric(f"{name} / bare", "x", None, more_is_better=True, digits=3) for name in READS),
+        ),
+    ),
+    Case(
+        "memory",
+        measure_memory,
+        (Metric("memory at rest", "MiB", 1.35), Metric("memory per open stream", "KiB", 1.05)),
+    ),
+    Case("start", measure_start, (Metric("start to ready", "ms", 1.6, digits=0),)),
+)

@@ -1,0 +1,161 @@
+"""Starts and stops servers, and reads what they cost from /proc (Linux only)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.client import HttpError, fetch
+
+SERVER_CORE = 0
+LOAD_CORE = 1
+START_TIMEOUT = 60.0
+POLL = 0.005
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+_CORES = os.sched_getaffinity(0)
+
+
+def pin(core: int) -> None:
+    """Keep this process, and the children it starts from now on, on one core, if it has that core."""
+    if core in _CORES:
+        os.sched_setaffinity(0, {core})
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def _fields(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat after the command's name, which may hold spaces."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def tree(pid: int) -> list[int]:
+    """A process and its descendants."""
+    children: dict[int, list[int]] = {}
+    for path in Path("/proc").iterdir():
+        if path.name.isdigit():
+            with contextlib.suppress(OSError):
+                children.setdefault(int(_fields(int(path.name))[1]), []).append(int(path.name))
+    found = [pid]
+    for parent in found:  # grows while it is walked
+        found.extend(children.get(parent, []))
+    return found
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process tree so far, with a resolution of a clock tick (10 ms)."""
+    total = 0
+    for member in tree(pid):
+        with contextlib.suppress(OSError):
+            fields = _fields(member)
+            total += int(fields[11]) + int(fields[12])
+    return total / _TICKS
+
+
+def memory(pid: int, kind: str = "Pss") -> int:
+    """`Pss` or `Rss` of a process tree, in bytes."""
+    total = 0
+    for member in tree(pid):
+        with contextlib.suppress(OSError):
+            for line in Path(f"/proc/{member}/smaps_rollup").read_text().splitlines():
+                if line.startswith(f"{kind}:"):
+                    total += int(line.split()[1]) * 1024
+    return total
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running server: its process id, its port, and the seconds from spawn to first answer."""
+
+    pid: int
+    port: int
+    start_seconds: float
+
+
+def _tail(log: Path) -> str:
+    return log.read_text(errors="replace")[-2000:]
+
+
+async def _until_ready(process: subprocess.Popen[bytes], port: int, request: bytes, log: Path) -> float:
+    """Poll until the server answers; returns `time.perf_counter()` of then."""
+    deadline = time.perf_counter() + START_TIMEOUT
+    while time.perf_counter() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"the server exited with {process.returncode}:\n{_tail(log)}")
+        with contextlib.suppress(OSError, HttpError):
+            await fetch(port, request, timeout=5)
+            return time.perf_counter()
+        await asyncio.sleep(POLL)
+    raise TimeoutError(f"the server did not answer within {START_TIMEOUT} s:\n{_tail(log)}")
+
+
+async def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Ask the server's process group to end; insist after three seconds."""
+    for number, seconds in ((signal.SIGTERM, 3.0), (signal.SIGKILL, 10.0)):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        deadline = time.perf_counter() + seconds
+        while time.perf_counter() < deadline:
+            if process.poll() is not None:
+                return
+            await asyncio.sleep(0.02)
+
+
+def _spawn(
+    command: Sequence[str], directory: Path, environment: Mapping[str, str], log: Path, core: int
+) -> tuple[subprocess.Popen[bytes], float]:
+    """Start a process on a core; returns it and the `time.perf_counter()` of its spawning."""
+    mine = os.sched_getaffinity(0)
+    pin(core)  # the child inherits it, so that not even its first instruction runs elsewhere
+    try:
+        with log.open("ab") as output:
+            began = time.perf_counter()
+            process = subprocess.Popen(
+                list(command),
+                cwd=directory,
+                env={**os.environ, **environment},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+    finally:
+        os.sched_setaffinity(0, mine)
+    return process, began
+
+
+@contextlib.asynccontextmanager
+async def running(
+    command: Sequence[str],
+    port: int,
+    ready: bytes,
+    directory: Path,
+    environment: Mapping[str, str],
+    core: int = SERVER_CORE,
+) -> AsyncIterator[Server]:
+    """Run a server while the context lasts.
+
+    `ready` is the encoded request polled until it is answered 200; the output goes to
+    ``server.log`` in `directory`. Raises `RuntimeError` if the server exits, `TimeoutError` if it
+    does not answer in time.
+    """
+    log = directory / "server.log"
+    process, began = _spawn(command, directory, environment, log, core)
+    try:
+        ready_at = await _until_ready(process, port, ready, log)
+        yield Server(process.pid, port, ready_at - began)
+    finally:
+        await _stop(process)

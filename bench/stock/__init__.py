@@ -1,0 +1,1 @@
+"""The stock stack: FastAPI and the quickstart of openai-chatkit, as the baseline of the benchmarks."""

@@ -1,0 +1,56 @@
+"""The report: one line per metric, in plain text."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+
+from bench.cases import Metric
+
+Samples = Mapping[str, Mapping[str, Sequence[float]]]
+"""Samples by side and metric."""
+
+_STOCK = "stock"
+_CHATRACK = "chatrack"
+
+
+def _row(metric: Metric, samples: Samples, sides: Sequence[str]) -> list[str]:
+    medians = {side: statistics.median(samples[side][metric.name]) for side in sides}
+    row = [metric.name, metric.unit, *(f"{medians[side]:.{metric.digits}f}" for side in sides)]
+    if _STOCK not in medians or _CHATRACK not in medians:
+        return row
+    ratio = medians[_CHATRACK] / medians[_STOCK] if medians[_STOCK] else float("nan")
+    if metric.target is None:
+        return [*row, f"{ratio:.2f}", "-", "-"]
+    sign = ">=" if metric.more_is_better else "<="
+    return [*row, f"{ratio:.2f}", f"{sign} {metric.target:.2f}", "yes" if metric.holds(ratio) else "NO"]
+
+
+def render(metrics: Sequence[Metric], samples: Samples, sides: Sequence[str]) -> str:
+    """The table of medians; ratio, target and ok only if both sides were measured."""
+    header = ["metric", "unit", *sides]
+    if _STOCK in sides and _CHATRACK in sides:
+        header += ["ratio", "target", "ok"]
+    rows = [header, *(_row(metric, samples, sides) for metric in metrics)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.ljust(width) if column < 2 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    lines.insert(1, "-" * max(map(len, lines)))
+    return "\n".join(lines)
+
+
+def missed(metrics: Sequence[Metric], samples: Samples) -> list[str]:
+    """The names of the metrics whose targets are missed; none unless both sides were measured."""
+    if not samples.get(_STOCK) or not samples.get(_CHATRACK):
+        return []
+    names = []
+    for metric in metrics:
+        stock, ours = (statistics.median(samples[side][metric.name]) for side in (_STOCK, _CHATRACK))
+        if stock and not metric.holds(ours / stock):
+            names.append(metric.name)
+    return names
