@@ -54,8 +54,8 @@ def _serve_with_workers(path: Path, options: dict[str, Any], assembly: Any, sock
     # must not be shared between processes.
     asyncio.run(_try(assembly))
 
-    def work(ready: Callable[[], None]) -> None:
-        serve_here(assemble(path, server=options), sock, on_ready=ready)
+    def work(ready: Callable[[], None], lifeline: int) -> None:
+        serve_here(assemble(path, server=options), sock, on_ready=ready, lifeline=lifeline)
 
     settings = assembly.config.server
     return Workers(settings.workers, sock, work, stop_after=settings.shutdown_grace + 15).run()

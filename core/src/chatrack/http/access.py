@@ -61,7 +61,9 @@ class AccessLog:
         finally:
             path = scope["path"]
             quiet = status < 400 and path in QUIET
-            log = _log.debug if quiet else _log.error if status >= 500 else _log.info
+            # 503 is how a server says that it is being stopped, or that its database is: that was logged already.
+            failed = status >= 500 and status != 503
+            log = _log.debug if quiet else _log.error if failed else _log.info
             log(
                 "request",
                 request_id=request_id,

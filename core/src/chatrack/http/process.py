@@ -18,7 +18,8 @@ from chatrack.http.protocol import Protocol
 from chatrack.server import ChatrackServer
 
 _BACKLOG = 2048
-_CONNECTIONS_GRACE = 5
+_CONNECTIONS_GRACE = 2.0
+"""Seconds that connections get, after the last turn, to take what was sent to them."""
 
 _log = structlog.get_logger(source="chatrack")
 
@@ -48,13 +49,20 @@ def bind(host: str, port: int, *, file: str) -> socket.socket:
         raise ConfigError(f"{file}: server: cannot listen on {host}:{port}: {error.strerror}") from error
 
 
-def serve(assembly: Assembly, sock: socket.socket, *, on_ready: Callable[[], None] | None = None) -> None:
+def serve(
+    assembly: Assembly,
+    sock: socket.socket,
+    *,
+    on_ready: Callable[[], None] | None = None,
+    lifeline: int | None = None,
+) -> None:
     """Serve until a signal says to stop.
 
     Args:
         assembly: what to serve.
         sock: where; bound and listening.
         on_ready: called once the first request could be answered.
+        lifeline: a pipe; when it ends, the parent has died, and this process stops too.
 
     Raises:
         StartupError: something cannot be started.
@@ -68,21 +76,27 @@ def serve(assembly: Assembly, sock: socket.socket, *, on_ready: Callable[[], Non
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_graceful_shutdown=_CONNECTIONS_GRACE,
     )
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(_serve(assembly, config, sock, on_ready))
+        runner.run(_serve(assembly, config, sock, on_ready, lifeline))
 
 
 async def _serve(
-    assembly: Assembly, config: uvicorn.Config, sock: socket.socket, on_ready: Callable[[], None] | None
+    assembly: Assembly,
+    config: uvicorn.Config,
+    sock: socket.socket,
+    on_ready: Callable[[], None] | None,
+    lifeline: int | None,
 ) -> None:
     server = ChatrackServer(assembly)
     config.app = create_app(server)
     async with running(assembly):
         server.turns.open()
         try:
-            await _Server(config, server, sock, on_ready).serve(sockets=[sock])
+            process = _Server(config, server, sock, on_ready)
+            if lifeline is not None:
+                process.stop_with(lifeline)
+            await process.serve(sockets=[sock])
         finally:
             await server.turns.close()
 
@@ -108,6 +122,15 @@ class _Server(uvicorn.Server):
         self._loop = asyncio.get_running_loop()
         self._drains: list[asyncio.Task[None]] = []
 
+    def stop_with(self, lifeline: int) -> None:
+        """Stop when a pipe ends."""
+
+        def ended() -> None:
+            self._loop.remove_reader(lifeline)
+            self._stop(signal.SIGTERM)
+
+        self._loop.add_reader(lifeline, ended)
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
         host, port = self._sock.getsockname()[:2]
@@ -116,6 +139,17 @@ class _Server(uvicorn.Server):
         _log.info("ready", version=chatrack.__version__, url=f"http://{shown}:{port}", api=settings.path)
         if self._on_ready is not None:
             self._on_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # uvicorn's own limit would cancel tasks, with a traceback for each (T33). A connection that is
+        # dropped ends its task by itself.
+        dropping = self._loop.call_later(_CONNECTIONS_GRACE, self._drop_connections)
+        await super().shutdown(sockets=sockets)
+        dropping.cancel()
+
+    def _drop_connections(self) -> None:
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         # uvicorn would note the signal, and raise it again when all is done: exit code -15 instead of 0.

@@ -54,7 +54,10 @@ class EventStream:
             while (chunk := await subscriber.next()) is not None:
                 last = loop.time()
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            if subscriber.overflowed and abort is not None:
+                abort()  # an end that looks like one would hide that something is missing
+            else:
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             beat.cancel()
             subscriber.leave()

@@ -20,6 +20,9 @@ _HASTY = 5
 
 _WINDOW = 60.0
 
+Work = Callable[[Callable[[], None], int], None]
+"""Serves in a worker. Gets a function to call when it is ready, and a pipe that ends when the parent does."""
+
 
 class Workers:
     """The parent of the worker processes.
@@ -27,24 +30,18 @@ class Workers:
     Args:
         count: how many.
         sock: what they listen on.
-        work: serves in a worker; gets a function to call when it is ready.
+        work: what a worker does.
         stop_after: seconds after which a worker that was told to stop is killed.
     """
 
-    def __init__(
-        self,
-        count: int,
-        sock: socket.socket,
-        work: Callable[[Callable[[], None]], None],
-        *,
-        stop_after: float,
-    ) -> None:
+    def __init__(self, count: int, sock: socket.socket, work: Work, *, stop_after: float) -> None:
         self.count = count
         self.sock = sock
         self.work = work
         self.stop_after = stop_after
         self._ready_pipes: dict[int, int] = {}
-        self._started: set[int] = set()
+        self._lifeline = os.pipe()
+        self._signals = 0
         self._stopping = False
         self._deaths: list[float] = []
 
@@ -58,19 +55,21 @@ class Workers:
             signal.signal(sig, self._signalled)
         for _ in range(self.count):
             self._fork()
-        code = 0
-        deadline = None
+        code, passed_on = 0, 0
+        deadline: float | None = None
         while self._ready_pipes:
-            if self._stopping and deadline is None:
-                deadline = time.monotonic() + self.stop_after
+            if self._signals > passed_on or (self._stopping and deadline is None):
+                # Every signal is passed on: the second one cuts the grace short.
+                passed_on = self._signals
+                self._stopping = True
+                deadline = deadline or time.monotonic() + self.stop_after
                 self._tell(signal.SIGTERM)
             if deadline is not None and time.monotonic() > deadline:
                 self._tell(signal.SIGKILL)
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
                 time.sleep(0.05)
-                continue
-            if self._gone(pid, os.waitstatus_to_exitcode(status)):
+            elif self._gone(pid, os.waitstatus_to_exitcode(status)):
                 code = 2
                 self._stopping = True
         return code
@@ -80,7 +79,7 @@ class Workers:
         pipe = self._ready_pipes.pop(pid)
         was_ready = os.read(pipe, 1) == b"r"
         os.close(pipe)
-        if self._stopping:
+        if self._stopping or self._signals:
             return False
         if not was_ready:
             _log.error("a worker could not start", pid=pid, exit_code=exit_code)
@@ -106,15 +105,17 @@ class Workers:
             return
         code = 1
         try:
-            os.close(reader)
-            for other in self._ready_pipes.values():
-                os.close(other)
+            # A group of its own: Ctrl-C in a terminal reaches the parent alone, which then tells us.
+            os.setpgid(0, 0)
+            for pipe in (reader, self._lifeline[1], *self._ready_pipes.values()):
+                os.close(pipe)
             for sig in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(sig, signal.SIG_DFL)
-            self.work(functools.partial(_say_ready, writer))
+            self.work(functools.partial(_say_ready, writer), self._lifeline[0])
             code = 0
         except StartupError as error:
-            print("\n".join(error.lines), file=sys.stderr)  # noqa: T201  (the operator reads this)
+            for line in error.lines:
+                print(f"chatrack: {line}", file=sys.stderr)  # noqa: T201  (the operator reads this)
             code = 2
         except BaseException:  # noqa: BLE001  (a child must not go on as if it were the parent)
             traceback.print_exc()
@@ -127,7 +128,7 @@ class Workers:
             os.kill(pid, sig)
 
     def _signalled(self, _sig: int, _frame: object) -> None:
-        self._stopping = True
+        self._signals += 1
 
 
 def _say_ready(pipe: int) -> None:

@@ -10,7 +10,9 @@ from chatkit.types import ErrorEvent
 
 from chatrack.errors import LeaseLost, RequestError
 
-INTERRUPTED = "The server is restarting and stopped this answer. You can try again."
+INTERRUPTED = ErrorEvent(
+    message="The server is restarting and stopped this answer. You can try again.", allow_retry=True
+)
 TAKEN_OVER = "This conversation went on elsewhere. Reload it to see its current state."
 
 

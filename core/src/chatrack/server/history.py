@@ -73,12 +73,16 @@ async def to_input(records: Sequence[ItemRecord]) -> list[TResponseInputItem]:
     Args:
         records: the window, oldest first.
     """
-    items = [record_to_item(record) for record in records]
-    return paired(await _Converter().to_agent_input(items))
+    converter = _Converter()
+    output: list[TResponseInputItem] = []
+    # Turn by turn: a call has its result in the same turn, and ids may repeat in another.
+    for _, turn in groupby(records, key=lambda record: record.turn_id):
+        output += paired(await converter.to_agent_input([record_to_item(record) for record in turn]))
+    return output
 
 
 def paired(items: Sequence[TResponseInputItem]) -> list[TResponseInputItem]:
-    """Put every call directly before its result, and give a call whose result was lost a result that says so.
+    """Put every call of a turn directly before its result; one whose result was lost gets one that says so.
 
     APIs refuse a call without a result and a result without a call; Chat Completions also refuses anything
     between the two (T32).
@@ -86,6 +90,7 @@ def paired(items: Sequence[TResponseInputItem]) -> list[TResponseInputItem]:
     output: list[TResponseInputItem] = []
     calls: dict[str, TResponseInputItem] = {}
     results: dict[str, TResponseInputItem] = {}
+    between: list[TResponseInputItem] = []  # what tools showed before the last of them had its result
 
     def flush() -> None:
         output.extend(calls.values())
@@ -93,26 +98,36 @@ def paired(items: Sequence[TResponseInputItem]) -> list[TResponseInputItem]:
             results.get(call_id) or {"type": "function_call_output", "call_id": call_id, "output": NO_RESULT}
             for call_id in calls
         )
-        calls.clear()
-        results.clear()
+        output.extend(between)
+        for part in (calls, results, between):
+            part.clear()
 
-    for item in items:
+    for index, item in enumerate(items):
         raw: Any = item
         kind = raw.get("type")
+        if kind == "function_call_output":
+            if raw["call_id"] in calls:
+                results.setdefault(raw["call_id"], item)
+            continue
+        awaited = calls.keys() - results.keys() & _results_in(items[index + 1 :]) if calls else None
         if kind == "function_call":
-            if results:
+            if results and not awaited:
                 flush()
             calls[raw["call_id"]] = item
-        elif kind == "function_call_output":
-            if raw["call_id"] in calls:
-                results[raw["call_id"]] = item
         elif raw.get("role") == "assistant" and not results:
             output.append(item)  # said in the same breath as the calls, whatever order it arrived in
+        elif awaited:
+            between.append(item)
         else:
             flush()
             output.append(item)
     flush()
     return output
+
+
+def _results_in(items: Sequence[TResponseInputItem]) -> set[str]:
+    raw: Sequence[Any] = items
+    return {item["call_id"] for item in raw if item.get("type") == "function_call_output"}
 
 
 class _Converter(ThreadItemConverter):

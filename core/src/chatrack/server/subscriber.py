@@ -9,7 +9,8 @@ class Subscriber:
     """A bounded buffer of encoded events with one writer (the turn) and one reader (the response).
 
     Args:
-        limit: how many bytes the reader may lag behind.
+        limit: how many bytes may wait while the reader is busy sending. A reader that waits for more does not
+            lag, however large the next event is.
         on_leave: called once when the reader goes before the turn has ended.
     """
 
@@ -23,6 +24,7 @@ class Subscriber:
         self._refusal: BaseException | None = None
         self._ended = False
         self._left = False
+        self._sending = False
         self._waiter: asyncio.Future[None] | None = None
 
     # -- the turn's side -------------------------------------------------------------------------------
@@ -33,7 +35,7 @@ class Subscriber:
             return
         self._chunks.append(chunk)
         self._size += len(chunk)
-        if self._size > self.limit:
+        if self._sending and self._size > self.limit:
             self.overflowed = self._left = True
             self._chunks.clear()
             if self.on_overflow is not None:
@@ -66,10 +68,12 @@ class Subscriber:
 
     async def next(self) -> bytes | None:
         """Wait for events and take all there are in one piece; None at the end."""
+        self._sending = False
         while not self._chunks:
             if self._ended or self._left:
                 return None
             await self._wait()
+        self._sending = True
         if len(self._chunks) == 1:
             data = self._chunks.popleft()
         else:

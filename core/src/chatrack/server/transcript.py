@@ -109,8 +109,9 @@ class Transcript:
         """Accept no more events, and wait for the writes that are on their way."""
         self._closed = True
         for write in (self._inflight, self.checkpointing):
-            if write is not None and not write.done():
-                await asyncio.wait([write])
+            if write is not None:
+                # Its caller may be gone; if it failed because the lease is lost, giving that back will say so.
+                await asyncio.gather(write, return_exceptions=True)
 
     def rest(self) -> tuple[list[ItemRecord], list[ThreadItem]]:
         """Give what a closed transcript has not stored: hidden items held back, and half-streamed items."""
@@ -128,7 +129,7 @@ class Transcript:
     async def _write(self, records: list[ItemRecord], *, remove: list[str] | None = None) -> None:
         async with self._lock:
             if self._inflight is not None and not self._inflight.done():
-                await asyncio.wait([self._inflight])  # of a caller that was cancelled
+                await asyncio.gather(self._inflight, return_exceptions=True)  # of a cancelled caller
             # Not interruptible: what a cancelled caller began is finished, and `close` waits for it (T3).
             self._inflight = asyncio.create_task(self._write_now(records, remove or []))
             await asyncio.shield(self._inflight)

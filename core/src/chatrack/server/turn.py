@@ -152,6 +152,8 @@ class Turn:
         deadline = loop.time() + self.server.chat.busy_wait
         marker = self._marker("shutdown")
         while True:
+            if self.cancelled == "shutdown":
+                raise Unavailable("The server is restarting.", retry_after=5)
             try:
                 return await self.server.store.begin_turn(
                     self.plan.thread_id,
@@ -221,7 +223,7 @@ class Turn:
         stopped = self._inner.cancelled()
         failure = None if error is None else describe(error, self.log)
         if self.cancelled == "shutdown" and stopped:
-            failure = describe(Unavailable(INTERRUPTED), self.log)
+            failure = INTERRUPTED
         try:
             if error is None and not stopped:
                 await self._commit()

@@ -1,0 +1,159 @@
+"""A client that goes away in the middle of an answer."""
+
+import asyncio
+import time
+
+import pytest
+
+from tests.support.process import answering, connect, create_request, deltas_of, words
+from tests.support.serving import answer_of, message
+
+AT_ONCE = 2.0
+"""A generous second."""
+
+
+async def test_a_hang_up_closes_the_stream_of_the_provider_at_once(started, configure, provider, api):
+    server = await started.serve(configure(model="fake-n2000-d50", tools="[]", api=api))
+    async with server.chat() as chat:
+        async with answering(chat, 20) as (_, events):
+            thread = events[0]["thread"]["id"]
+            assert (await provider.stats())["open"] == 1
+        left = time.time()
+        stats = await provider.until("aborted", 1)
+        assert stats["last_abort_at"] - left < AT_ONCE
+        assert stats["open"] == stats["finished"] == 0
+
+        # a new message waits for the old turn to end, and is not refused
+        assert answer_of(await chat.say(thread, "echo: next")) == "next"
+        items = await chat.items(thread)
+        assert [item["type"] for item in items] == ["user_message", "assistant_message"] * 2
+        [partial, _] = await chat.answers(thread)
+        assert words(2000).startswith(partial)
+        assert partial.startswith(deltas_of(events))
+        assert "cancelled" in answer_of(await chat.say(thread, "history?"))
+    assert await server.stop() == 0
+    server.assert_clean()
+
+
+async def test_a_hang_up_before_the_first_token_closes_the_stream_of_the_provider(
+    started, configure, provider, api
+):
+    server = await started.serve(configure(model="fake-f60000", tools="[]", api=api))
+    async with server.chat() as chat:
+        async with chat.stream("threads.create", input=message("hello")) as stream:
+            thread = (await anext(stream))["thread"]["id"]
+            await provider.until("open", 1)
+        left = time.time()
+        stats = await provider.until("aborted", 1)
+        assert stats["last_abort_at"] - left < AT_ONCE
+        await until_idle(chat)
+        assert [item["type"] for item in await chat.items(thread)] == ["user_message"]
+    assert await server.stop() == 0
+    server.assert_clean()
+
+
+async def test_a_connection_that_is_reset_counts_as_a_hang_up(started, configure, provider, api):
+    server = await started.serve(configure(model="fake-n2000-d50", tools="[]", api=api))
+    with connect(server) as sock:
+        sock.sendall(create_request())
+        await provider.until("open", 1)
+        await asyncio.sleep(0.5)  # what has arrived and was not read makes closing a reset
+    left = time.time()
+    stats = await provider.until("aborted", 1)
+    assert stats["last_abort_at"] - left < AT_ONCE
+    async with server.chat() as chat:
+        await until_idle(chat)
+        [thread] = (await chat.get("threads.list", limit=20, order="desc"))["data"]
+        assert words(2000).startswith((await chat.answers(thread["id"]))[0])
+    assert await server.stop() == 0
+    server.assert_clean()
+
+
+async def test_with_continue_the_answer_is_completed_without_its_reader(started, configure, provider, api):
+    config = configure(model="fake-n60-d50", tools="[]", api=api, chat='on_disconnect = "continue"')
+    server = await started.serve(config)
+    async with server.chat() as chat:
+        async with answering(chat, 5) as (_, events):
+            thread = events[0]["thread"]["id"]
+            [options] = [event for event in events if event["type"] == "stream_options"]
+            assert options["stream_options"]["allow_cancel"] is False
+        await provider.until("finished", 1)
+        await until_idle(chat)
+        assert (await provider.stats())["aborted"] == 0
+        assert [item["type"] for item in await chat.items(thread)] == ["user_message", "assistant_message"]
+        assert await chat.answers(thread) == [words(60)]
+        assert answer_of(await chat.say(thread, "echo: next")) == "next"
+    assert await server.stop() == 0
+    server.assert_clean()
+
+
+async def test_with_cancel_the_client_is_told_that_it_may(started, configure, api):
+    server = await started.serve(configure(tools="[]", api=api))
+    async with server.chat() as chat:
+        _, events = await chat.create("hello")
+        [options] = [event for event in events if event["type"] == "stream_options"]
+        assert options["stream_options"]["allow_cancel"] is True
+    assert await server.stop() == 0
+    server.assert_clean()
+
+
+async def test_many_clients_that_hang_up_at_once_leave_nothing_behind(started, configure, provider):
+    server = await started.serve(configure(model="fake-n2000-d50", tools="[]"))
+    async with server.chat() as chat:
+
+        async def talk():
+            async with answering(chat, 3) as (_, events):
+                return events
+
+        async with asyncio.timeout(60):
+            talks = await asyncio.gather(*(talk() for _ in range(30)))
+        stats = await provider.until("aborted", 30)
+        assert stats["open"] == 0
+        await until_idle(chat)
+        for events in talks:
+            [partial] = await chat.answers(events[0]["thread"]["id"])
+            assert partial.startswith(deltas_of(events))
+    assert await server.stop() == 0
+    server.assert_clean()
+
+
+@pytest.mark.parametrize("cut", [1, 40, 200])
+async def test_a_request_that_is_cut_short_leaves_nothing_behind(started, configure, cut):
+    server = await started.serve(configure(tools="[]"))
+    with connect(server) as sock:
+        sock.sendall(create_request()[:-cut])
+        await asyncio.sleep(0.2)
+    async with server.chat() as chat:
+        await until_idle(chat)
+        assert (await chat.get("threads.list", limit=20, order="desc"))["data"] == []
+    assert await server.stop() == 0
+    server.assert_clean()
+
+
+async def test_a_client_that_hangs_up_while_its_message_waits_does_not_keep_the_thread(
+    started, configure, provider
+):
+    server = await started.serve(configure(model="fake-n60-d50", tools="[]", chat="busy_wait = 30"))
+    async with server.chat() as chat, answering(chat) as (stream, events):
+        thread = events[0]["thread"]["id"]
+        waiting = asyncio.create_task(
+            chat.call("threads.add_user_message", thread_id=thread, input=message("echo: never mind"))
+        )
+        await asyncio.sleep(0.5)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        events += [event async for event in stream]
+        assert answer_of(events) == words(60)
+        await until_idle(chat)
+        assert answer_of(await chat.say(thread, "echo: next")) == "next"
+        assert (await chat.answers(thread))[0] == words(60)
+    assert await server.stop() == 0
+    server.assert_clean()
+
+
+async def until_idle(chat):
+    """Wait until no turn runs."""
+    deadline = time.monotonic() + 30
+    while (await chat.http.get("/ready")).json()["turns"]:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.05)

@@ -1,0 +1,46 @@
+"""What is sent while there is nothing to say."""
+
+import pytest
+
+from tests.support.process import events_in, words
+from tests.support.serving import answer_of, errors_of, message
+
+
+async def lines_of(chat):
+    body = {"type": "threads.create", "params": {"input": message("hello")}}
+    async with chat.http.stream("POST", chat.path, json=body) as response:
+        assert response.status_code == 200
+        assert response.headers["cache-control"] == "no-cache"
+        assert response.headers["x-accel-buffering"] == "no"
+        assert "content-encoding" not in response.headers
+        return [line async for line in response.aiter_lines()]
+
+
+@pytest.mark.parametrize(
+    "model", ["fake-n8-f3000", "fake-n2-d3000"], ids=["before the answer", "within the answer"]
+)
+async def test_comments_are_sent_during_silence(started, configure, model, api):
+    server = await started.serve(configure(model=model, tools="[]", api=api, server="heartbeat = 0.3"))
+    async with server.chat() as chat:
+        lines = await lines_of(chat)
+    beats = [number for number, line in enumerate(lines) if line.startswith(":")]
+    assert len(beats) >= 3
+    assert all(lines[number + 1] == "" for number in beats)  # a block of its own
+    assert all(line == "" or line.startswith((":", "data: ")) for line in lines)
+    # all of them between the first event and the last
+    data = [number for number, line in enumerate(lines) if line.startswith("data: ")]
+    assert data[0] < beats[0]
+    assert beats[-1] < data[-1]
+    events = events_in("\n".join(lines))
+    assert not errors_of(events)
+    assert answer_of(events) == words(8 if "n8" in model else 2)
+    assert await server.stop() == 0
+    server.assert_clean()
+
+
+async def test_no_comments_are_sent_while_the_answer_flows(started, configure):
+    server = await started.serve(configure(model="fake-n100-d20", tools="[]", server="heartbeat = 15"))
+    async with server.chat() as chat:
+        assert not [line for line in await lines_of(chat) if line.startswith(":")]
+    assert await server.stop() == 0
+    server.assert_clean()

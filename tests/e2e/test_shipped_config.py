@@ -1,0 +1,85 @@
+"""The config.toml that is shipped, alone in an empty folder."""
+
+import json
+import shutil
+import subprocess
+
+import pytest
+
+from tests.support.process import ROOT, events_in
+from tests.support.serving import answer_of, errors_of, message
+
+
+@pytest.fixture
+def shipped(tmp_path):
+    """The shipped config in a folder where there is nothing else."""
+    folder = tmp_path / "alone"
+    folder.mkdir()
+    return shutil.copy(ROOT / "config.toml", folder / "config.toml")
+
+
+async def test_the_shipped_config_serves_a_conversation_that_survives_a_restart(started, shipped):
+    server = await started.serve(shipped)
+    async with server.chat() as chat:
+        thread, events = await chat.create("add buy milk to my todos")
+        assert not errors_of(events)
+        assert "buy milk" in answer_of(events).lower()
+        events = await chat.say(thread, "list my todos")
+        assert not errors_of(events)
+        assert "buy milk" in answer_of(events).lower()
+        items = await chat.items(thread)
+        assert [item["type"] for item in items] == ["user_message", "assistant_message"] * 2
+    assert await server.stop() == 0
+    server.assert_clean()
+
+    server = await started.serve(shipped)
+    async with server.chat() as chat:
+        [listed] = (await chat.get("threads.list", limit=20, order="desc"))["data"]
+        assert listed["id"] == thread
+        assert await chat.items(thread) == items
+        _, events = await chat.create("list my todos")
+        assert "buy milk" in answer_of(events).lower()
+    assert await server.stop() == 0
+    server.assert_clean()
+    assert {path.name for path in shipped.parent.iterdir()} == {"config.toml", "data"}
+
+
+def curl(url, body):
+    """Do as a reader of the guide does."""
+    command = [
+        "curl", "--silent", "--show-error", "--no-buffer", "--noproxy", "*", "--max-time", "60",
+        f"{url}/chatkit/api", "-H", "Content-Type: application/json", "-d", json.dumps(body),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=True)
+    return events_in(done.stdout)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+async def test_the_shipped_config_answers_curl(started, shipped):
+    server = await started.serve(shipped)
+    events = curl(
+        server.url, {"type": "threads.create", "params": {"input": message("add buy milk to my todos")}}
+    )
+    assert "buy milk" in answer_of(events).lower()
+    thread = events[0]["thread"]["id"]
+    params = {"thread_id": thread, "input": message("list my todos")}
+    events = curl(server.url, {"type": "threads.add_user_message", "params": params})
+    assert "buy milk" in answer_of(events).lower()
+    assert await server.stop() == 0
+    server.assert_clean()
+
+
+async def test_the_shipped_config_serves_with_several_workers(started, shipped):
+    server = await started.serve(shipped, "--workers", "2")
+    await server.ready_workers(2)
+    threads = []
+    for _ in range(4):
+        async with server.chat() as chat:
+            thread, events = await chat.create("add buy milk to my todos")
+            assert not errors_of(events)
+            threads.append(thread)
+    async with server.chat() as chat:
+        listed = (await chat.get("threads.list", limit=20, order="desc"))["data"]
+        assert {entry["id"] for entry in listed} == set(threads)
+    assert await server.stop() == 0
+    server.assert_clean()

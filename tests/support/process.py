@@ -1,0 +1,372 @@
+"""Chatrack and the fake upstream as processes of their own: what signals, crashes and restarts are tried on."""
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+
+from tests.support.serving import Chat, is_delta, message
+
+T = TypeVar("T")
+
+ROOT = Path(__file__).resolve().parents[2]
+CHATRACK = Path(sys.executable).with_name("chatrack")
+
+START = 60.0
+"""How long a process may take to start; many may be starting at the same time."""
+
+STOP = 30.0
+"""How long a process may take to stop, beyond the grace that it was given."""
+
+_URL = re.compile(r"\bready\b.*\burl=(http://\S+)")
+_LISTENING = re.compile(r"listening on (http://\S+)")
+_NEVER = ("Traceback", "was destroyed", "never retrieved", "never awaited", "database is locked")
+_LEVELS = ("[warning", "[error", "[critical")
+
+
+class Process:
+    """A process with its output in a file. It leads a session of its own, so that none of its children survives.
+
+    Args:
+        command: what to run.
+        folder: where.
+        log: the file for what it prints; replaced.
+        environ: its environment.
+    """
+
+    def __init__(self, command: list[str], folder: Path, log: Path, environ: dict[str, str]) -> None:
+        self._log = log
+        with log.open("wb") as output:
+            self._process = subprocess.Popen(
+                command,
+                cwd=folder,
+                env=environ,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.url = ""
+
+    @property
+    def pid(self) -> int:
+        """Its process id, and that of its group."""
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.poll() is None
+
+    def log(self) -> str:
+        """What it has printed so far."""
+        return self._log.read_text(encoding="utf-8", errors="replace")
+
+    def send(self, number: int) -> None:
+        """Send it a signal; to it alone, not to its children."""
+        self._process.send_signal(number)
+
+    async def wait(self, seconds: float = STOP) -> int:
+        """Wait until it has ended; give its exit code."""
+        await until(lambda: not self.running, seconds, lambda: f"it is still running:\n{self.log()}")
+        return int(self._process.returncode)
+
+    async def stop(self, number: int = signal.SIGTERM, seconds: float = STOP) -> int:
+        """Send a signal and wait until it has ended; give its exit code."""
+        self.send(number)
+        return await self.wait(seconds)
+
+    def kill(self) -> None:
+        """End it and all its children, whatever state they are in."""
+        for number in (signal.SIGKILL, signal.SIGCONT):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, number)
+        self._process.wait(STOP)
+
+    async def _find_url(self, pattern: re.Pattern[str]) -> str:
+        def find() -> str | None:
+            found = pattern.search(self.log())
+            if found is None and not self.running:
+                raise AssertionError(f"it ended with {self._process.returncode}:\n{self.log()}")
+            return found and found[1]
+
+        return await until(find, START, lambda: f"it did not start:\n{self.log()}")
+
+
+class Server(Process):
+    """`chatrack serve` on a free port."""
+
+    async def ready(self) -> "Server":
+        """Wait until it is able to serve."""
+        self.url = await self._find_url(_URL)
+        async with self.http() as http:
+            deadline = time.monotonic() + START
+            while (await http.get("/ready")).status_code != 200:
+                assert time.monotonic() < deadline, self.log()
+                await asyncio.sleep(0.02)
+        return self
+
+    @contextlib.asynccontextmanager
+    async def http(self, **options: Any) -> AsyncIterator[httpx.AsyncClient]:
+        """A plain HTTP client of it."""
+        async with httpx.AsyncClient(base_url=self.url, timeout=60, trust_env=False, **options) as http:
+            yield http
+
+    @contextlib.asynccontextmanager
+    async def chat(self) -> AsyncIterator[Chat]:
+        """A ChatKit client of it."""
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
+        async with self.http(limits=limits) as http:
+            yield Chat(http)
+
+    def workers(self) -> list[int]:
+        """The process ids of its children, oldest first."""
+        try:
+            listed = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text(encoding="ascii")
+        except FileNotFoundError:
+            return []
+        return sorted(int(pid) for pid in listed.split())
+
+    async def ready_workers(self, count: int) -> list[int]:
+        """Wait until so many workers serve; give their process ids."""
+        await until(lambda: len(_URL.findall(self.log())) >= count, START, self.log)
+        return await until(
+            lambda: (found := self.workers()) and len(found) == count and found, START, self.log
+        )
+
+    def assert_clean(self, *expected: str) -> None:
+        """Assert that nothing went wrong without being meant to.
+
+        Args:
+            expected: a warning or an error that holds one of these is meant.
+        """
+        log = self.log()
+        for text in _NEVER:
+            assert text not in log, log
+        unexpected = [
+            line
+            for line in log.splitlines()
+            if any(level in line for level in _LEVELS) and not any(text in line for text in expected)
+        ]
+        assert not unexpected, "\n".join(unexpected)
+
+
+class Upstream(Process):
+    """The fake OpenAI."""
+
+    async def ready(self) -> "Upstream":
+        """Wait until it serves."""
+        self.url = await self._find_url(_LISTENING) + "/v1"
+        return self
+
+    async def stats(self) -> dict[str, Any]:
+        """Its counters."""
+        address = self.url.removesuffix("/v1") + "/__stats"
+        async with httpx.AsyncClient(timeout=60, trust_env=False) as http:
+            return dict((await http.get(address)).json())
+
+    async def until(self, counter: str, at_least: int, seconds: float = STOP) -> dict[str, Any]:
+        """Wait until a counter has got somewhere; give all of them."""
+        deadline = time.monotonic() + seconds
+        while (stats := await self.stats())[counter] < at_least:
+            assert time.monotonic() < deadline, f"{counter} is not {at_least}: {stats}"
+            await asyncio.sleep(0.02)
+        return stats
+
+
+class Processes:
+    """Starts processes and ends them all.
+
+    Args:
+        folder: for their output.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._started: list[Process] = []
+
+    def spawn(
+        self, config: Path, *options: str, environ: dict[str, str] | None = None, port: int = 0
+    ) -> Server:
+        """Start a server, and do not wait for it.
+
+        Args:
+            config: its config file; it runs in that file's folder.
+            options: more options of `chatrack serve`.
+            environ: more variables than it needs to run at all.
+            port: what it listens on; a free port by default.
+        """
+        command = [str(CHATRACK), "serve", "--config", config.name, "--port", str(port), *options]
+        return self._start(Server, command, config.parent, environ or {})
+
+    async def serve(self, config: Path, *options: str, environ: dict[str, str] | None = None) -> Server:
+        """Start a server and wait until it serves; arguments as in `spawn`."""
+        return await self.spawn(config, *options, environ=environ).ready()
+
+    async def upstream(self) -> Upstream:
+        """Start a fake OpenAI and wait until it serves."""
+        command = [sys.executable, "-m", "bench.upstream", "--port", "0"]
+        return await self._start(Upstream, command, ROOT, {}).ready()
+
+    def kill(self) -> None:
+        """End all."""
+        for process in self._started:
+            process.kill()
+
+    def _start(self, kind: Callable[..., T], command: list[str], folder: Path, environ: dict[str, str]) -> T:
+        log = self._folder / f"process-{len(self._started)}.log"
+        process: Any = kind(command, folder, log, {**_plain_environ(), **environ})
+        self._started.append(process)
+        return process
+
+
+def install(folder: Path, name: str, source: str) -> dict[str, str]:
+    """Install a plugin for the processes that are started with what this gives.
+
+    Args:
+        folder: where to; other plugins may be there already.
+        name: its name; its class is `Plugin`.
+        source: its module.
+
+    Returns:
+        The environment in which it is found.
+    """
+    info = folder / f"{name}-1.0.dist-info"
+    info.mkdir(parents=True)
+    (folder / f"{name}.py").write_text(source, encoding="utf-8")
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n", encoding="utf-8")
+    (info / "entry_points.txt").write_text(f"[chatrack]\n{name} = {name}:Plugin\n", encoding="utf-8")
+    return {"PYTHONPATH": str(folder)}
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that nobody has buried yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@contextlib.contextmanager
+def processes(folder: Path) -> Iterator[Processes]:
+    """Give a starter of processes; in the end none of them is left."""
+    started = Processes(folder)
+    try:
+        yield started
+    finally:
+        started.kill()
+
+
+def _plain_environ() -> dict[str, str]:
+    """What any process needs, without a variable that would configure Chatrack or send its traffic elsewhere."""
+    kept = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ")
+    return {"PYTHONUNBUFFERED": "1", **{name: os.environ[name] for name in kept if name in os.environ}}
+
+
+async def until(
+    condition: Callable[[], T | None],
+    seconds: float,
+    otherwise: Callable[[], str] = lambda: "it did not happen",
+) -> T:
+    """Wait until a condition gives something; give that.
+
+    Args:
+        condition: asked again and again.
+        seconds: how long.
+        otherwise: says what is wrong when the time is up.
+    """
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, otherwise()
+        await asyncio.sleep(0.02)
+    return found
+
+
+async def say_when_free(
+    chat: Chat, thread_id: str, text: str, *, seconds: float, refusals: Collection[int] = (409,)
+) -> tuple[int, list[dict[str, Any]]]:
+    """Write into a thread, again and again while it is refused; give how often it was, and the events.
+
+    Args:
+        chat: whom to ask.
+        thread_id: the thread.
+        text: the message.
+        seconds: how long to go on asking.
+        refusals: the statuses after which to ask again.
+    """
+    deadline = time.monotonic() + seconds
+    refused = 0
+    while True:
+        response = await chat.call("threads.add_user_message", thread_id=thread_id, input=message(text))
+        if response.status_code == 200:
+            return refused, events_in(response.text)
+        assert response.status_code in refusals, response.text
+        assert time.monotonic() < deadline, f"refused {refused} times: {response.text}"
+        refused += 1
+        await asyncio.sleep(0.1)
+
+
+@contextlib.asynccontextmanager
+async def answering(
+    chat: Chat, deltas: int = 5
+) -> AsyncIterator[tuple[AsyncIterator[dict[str, Any]], list[Any]]]:
+    """Begin a thread and read until the answer is under way; give the stream, and the events so far."""
+    async with chat.stream("threads.create", input=message("hello")) as stream:
+        events = [await anext(stream)]
+        while sum(map(is_delta, events)) < deltas:
+            events.append(await anext(stream))
+        yield stream, events
+
+
+@contextlib.contextmanager
+def connect(server: Server, *, receive_buffer: int | None = None) -> Iterator[socket.socket]:
+    """A bare connection to a server.
+
+    Args:
+        server: the server.
+        receive_buffer: how many bytes the kernel keeps for a reader that does not read.
+    """
+    with socket.socket() as sock:
+        if receive_buffer is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        sock.settimeout(60)
+        sock.connect(("127.0.0.1", int(server.url.rpartition(":")[2])))
+        yield sock
+
+
+def create_request(text: str = "hello") -> bytes:
+    """The bytes of a request that begins a thread."""
+    body = json.dumps({"type": "threads.create", "params": {"input": message(text)}}).encode()
+    head = (
+        "POST /chatkit/api HTTP/1.1",
+        "Host: localhost",
+        "Content-Type: application/json",
+        f"Content-Length: {len(body)}",
+    )
+    return "\r\n".join([*head, "", ""]).encode() + body
+
+
+def events_in(body: str) -> list[dict[str, Any]]:
+    """The events of a whole stream."""
+    return [json.loads(line[6:]) for line in body.splitlines() if line.startswith("data: ")]
+
+
+def deltas_of(events: Iterable[dict[str, Any]]) -> str:
+    """The text that a client was shown while it was being written."""
+    return "".join(event["update"]["delta"] for event in events if is_delta(event))
+
+
+def words(count: int) -> str:
+    """The plain answer of the fake upstream."""
+    return "".join(f"w{number} " for number in range(count))
