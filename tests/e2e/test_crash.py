@@ -8,8 +8,9 @@ import time
 import httpx
 
 from chatrack.config import ChatTable
-from tests.support.process import deltas_of, say_when_free, until, words
+from tests.support.process import until
 from tests.support.serving import answer_of, is_delta, message
+from tests.support.talking import deltas_of, say_when_free, words
 
 PAUSE = 0.05
 SLOW = {"model": "fake-n1000-d50", "tools": "[]"}

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from tests.support.process import answering, connect, create_request, deltas_of, words
 from tests.support.serving import answer_of, message
+from tests.support.talking import answering, connect, create_request, deltas_of, words
 
 AT_ONCE = 2.0
 """A generous second."""

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.support.process import events_in, words
 from tests.support.serving import answer_of, errors_of, message
+from tests.support.talking import events_in, words
 
 
 async def lines_of(chat):

@@ -5,8 +5,9 @@ import signal
 
 import pytest
 
-from tests.support.process import say_when_free, until
+from tests.support.process import until
 from tests.support.serving import answer_of, errors_of, is_delta, message
+from tests.support.talking import say_when_free
 
 CHAT = "lease = 2\nbusy_wait = 0.3"
 

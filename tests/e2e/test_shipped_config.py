@@ -6,8 +6,15 @@ import subprocess
 
 import pytest
 
-from tests.support.process import ROOT, events_in
+from tests.support.process import ROOT
 from tests.support.serving import answer_of, errors_of, message
+from tests.support.talking import events_in
+
+
+@pytest.fixture(autouse=True)
+def fresh(started):
+    """What is shipped is run as it is installed."""
+    started.fresh = True
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 
-from tests.support.process import connect, create_request, events_in, words
 from tests.support.serving import answer_of, is_delta, message
+from tests.support.talking import connect, create_request, events_in, words
 
 TOKENS = 40_000
 MODEL = f"fake-n{TOKENS}-k200"

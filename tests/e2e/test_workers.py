@@ -8,8 +8,9 @@ import time
 
 import pytest
 
-from tests.support.process import alive, answering, deltas_of, install, until, words
+from tests.support.process import alive, install, until
 from tests.support.serving import answer_of, errors_of
+from tests.support.talking import answering, deltas_of, words
 
 SOON = 20.0
 BOTH = ("--workers", "2")
