@@ -1,6 +1,5 @@
 """A ChatKit store over sqlite3, of the kind the SDK's documentation sketches for other databases."""
 
-
 from __future__ import annotations
 
 import sqlite3

@@ -243,9 +243,7 @@ async def test_one_turn_at_a_time_with_a_growing_fence(store):
 async def test_an_expired_lease_is_taken_over_and_its_holder_writes_nothing_more(store):
     mine = thread()
     dead = await begin(store, mine.id, seconds=0.05, create=thread_to_record(mine))
-    kept, dropped = said(mine.id, "kept"), said(mine.id, "uncommitted")
-    await store.write(dead, [item_to_record(kept)])
-    await store.write(dead, [item_to_record(dropped)], uncommitted=True)
+    await store.write(dead, [item_to_record(said(mine.id, "kept"))])
     await asyncio.sleep(0.1)
     marker, opening = said(mine.id, "marker"), said(mine.id, "opening")
     alive = await begin(
@@ -262,6 +260,38 @@ async def test_an_expired_lease_is_taken_over_and_its_holder_writes_nothing_more
         item.content[0].text for item in (await store.load_thread_items(mine.id, None, 9, "asc", MINE)).data
     ]
     assert words == ["kept", "marker", "opening", "mine"]
+
+
+async def test_t10_a_retry_whose_process_died_leaves_the_old_answer_as_it_was(store):
+    mine = thread()
+    lease = await begin(store, mine.id, create=thread_to_record(mine))
+    old = said(mine.id, "old")
+    await store.end_turn(lease, [item_to_record(old)])
+    dead = await begin(store, mine.id, "trn_2", seconds=0.05)
+    await store.write(dead, [item_to_record(said(mine.id, "half"), turn_id="trn_2")], uncommitted=True)
+    await asyncio.sleep(0.1)
+    marker = item_to_record(said(mine.id, "interrupted"))
+    await begin(store, mine.id, "trn_3", after_interruption=[marker])
+    assert [record.id for record in await store.load_history(mine.id, MINE)] == [old.id]
+
+
+async def test_t22_an_attachment_belongs_to_one_thread(store):
+    attachment = FileAttachment(id=new_id("attachment"), name="a", mime_type="text/plain")
+    await store.save_attachment(attachment, MINE)
+    first, second = thread(), thread()
+
+    def claimed(by: ThreadMetadata) -> FileAttachment:
+        return attachment.model_copy(update={"thread_id": by.id})
+
+    await begin(store, first.id, create=thread_to_record(first), attachments=[claimed(first)])
+    with pytest.raises(NotFound):
+        await begin(store, second.id, create=thread_to_record(second), attachments=[claimed(second)])
+    with pytest.raises(NotFound):
+        await store.load_thread(second.id, MINE)
+    assert (await store.load_attachment(attachment.id, MINE)).thread_id == first.id
+    await store.delete_thread(first.id, MINE)
+    with pytest.raises(NotFound):
+        await store.load_attachment(attachment.id, MINE)
 
 
 async def test_an_expired_lease_that_nobody_took_is_renewed(store):
@@ -304,9 +334,10 @@ async def test_deleting_a_thread_revokes_its_lease(store):
 async def test_t11_a_title_is_changed_alone_and_only_if_it_is_the_expected_one(store):
     mine = thread()
     await store.save_thread(mine, MINE)
-    assert await store.set_title(mine.id, "by the user", MINE)
-    assert not await store.set_title(mine.id, "by the model", MINE, expected="T")
-    assert await store.set_title(mine.id, "again", MINE, expected="by the user")
+    await store.set_title(mine.id, "by the user", MINE)
+    assert not await store.replace_title(mine.id, "T", "by the model", MINE)
+    assert not await store.replace_title(mine.id, None, "by the model", MINE)
+    assert await store.replace_title(mine.id, "by the user", "again", MINE)
     assert (await store.load_thread(mine.id, MINE)) == mine.model_copy(update={"title": "again"})
 
 

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from chatkit.types import (
     ClientToolCallItem, HiddenContextItem, StructuredInputFreeform, StructuredInputItem, ThreadItemAddedEvent,
-    ThreadItemDoneEvent, ThreadItemReplacedEvent, ThreadItemRemovedEvent, WidgetItem,
+    ThreadItemDoneEvent, ThreadItemReplacedEvent, ThreadItemRemovedEvent, WidgetItem, Page, Thread, ThreadUpdatedEvent,
 )
 from chatkit.widgets import Card, Text
 
@@ -69,6 +69,16 @@ async def ask_user(ctx: chatrack.ToolContext) -> str:
 
 
 @chatrack.function_tool
+async def rename(ctx: chatrack.ToolContext) -> str:
+    """Say that the thread has changed, carelessly."""
+    turn = ctx.context
+    items = Page(data=[hidden(turn, "SECRET")])
+    thread = Thread(id=turn.thread.id, created_at=datetime.now(), metadata={"k": "SECRET"}, items=items)
+    await turn.stream(ThreadUpdatedEvent(thread=thread))
+    return "renamed"
+
+
+@chatrack.function_tool
 async def vanish(ctx: chatrack.ToolContext) -> str:
     """Show a card and take it away."""
     item = WidgetItem(
@@ -84,7 +94,7 @@ class StagePlugin:
 
     @chatrack.hookimpl
     def tools(self):
-        return [show_widget, whisper, ask_page, ask_user, vanish]
+        return [show_widget, whisper, ask_page, ask_user, vanish, rename]
 
     @chatrack.hookimpl
     def actions(self):
@@ -140,6 +150,13 @@ async def test_t13_hidden_items_of_tools_reach_the_model_and_never_the_wire(stag
     assert "psst" in answer_of(await stage.say(thread, "history?"))
 
 
+async def test_t8_t13_a_thread_event_of_a_tool_shows_only_what_a_client_may_see(stage):
+    _, events = await stage.create("call rename {}")
+    [updated] = [event["thread"] for event in events if event["type"] == "thread.updated"]
+    assert "SECRET" not in json.dumps(updated)
+    assert updated["created_at"].endswith("Z")
+
+
 async def test_an_item_can_be_taken_away_again(stage):
     thread, events = await stage.create("call vanish {}")
     assert any(event["type"] == "thread.item.removed" for event in events)
@@ -169,6 +186,7 @@ async def test_a_sync_action_gives_the_item_it_changed(stage):
         "threads.sync_custom_action", thread_id=thread, item_id=widget["id"], action=action
     )
     assert answer["updated_item"]["id"] == widget["id"]
+    assert answer["updated_item"]["created_at"].endswith("Z")
     assert "pressed" in json.dumps(answer)
     assert (await stage.items(thread))[1] == answer["updated_item"]
 

@@ -11,6 +11,12 @@ _QUIET = ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "openai.agents",
 """Libraries that tell, at level info, what is in our own lines already."""
 
 
+# Never the locals: they hold headers with tokens, bodies and what people wrote.
+_TRACEBACKS = structlog.processors.ExceptionRenderer(
+    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+)
+
+
 def configure(level: str, style: Literal["console", "json"]) -> None:
     """Send Chatrack's own events and those of the libraries under it to stderr, in one form.
 
@@ -49,7 +55,7 @@ def configure(level: str, style: Literal["console", "json"]) -> None:
 
 def _renderers(style: str) -> list[Processor]:
     if style == "json":
-        return [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        return [_TRACEBACKS, structlog.processors.JSONRenderer()]
     return [
         structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback

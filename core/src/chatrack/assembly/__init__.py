@@ -1,7 +1,7 @@
 """From config.toml to one frozen object with everything the server needs."""
 
-from chatrack.assembly.assembly import Assembly, assemble
+from chatrack.assembly.assembly import Assembly, assemble, is_loopback
 from chatrack.assembly.binding import BoundAgent
 from chatrack.assembly.running import migrate_all, running
 
-__all__ = ["Assembly", "BoundAgent", "assemble", "migrate_all", "running"]
+__all__ = ["Assembly", "BoundAgent", "assemble", "is_loopback", "migrate_all", "running"]

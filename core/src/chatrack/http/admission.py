@@ -8,6 +8,7 @@ from litestar.connection import ASGIConnection
 from litestar.enums import HttpMethod
 from litestar.handlers.base import BaseRouteHandler
 
+from chatrack.assembly import is_loopback
 from chatrack.errors import Forbidden, Unauthenticated
 from chatrack.interfaces import LOCAL_USER, Authenticator
 from chatrack.settings import Secret
@@ -16,6 +17,11 @@ PUBLIC = "public"
 """`opt={"public": True}` on a handler lets everyone in."""
 
 Guard = Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], Coroutine[Any, Any, None]]
+
+
+def _host(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
+    host = connection.headers.get("host", "localhost")
+    return host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
 
 
 def admission(authenticators: Sequence[Authenticator], domain_keys: Sequence[Secret]) -> Guard:
@@ -36,6 +42,9 @@ def admission(authenticators: Sequence[Authenticator], domain_keys: Sequence[Sec
             given = connection.headers.get("x-domain-key", "").encode()
             if not any([hmac.compare_digest(given, key) for key in keys]):  # noqa: C419  (all are compared, always)
                 raise Forbidden("This page's domain key is missing or not valid.")
+        if not authenticators and not is_loopback(_host(connection)):
+            # A page elsewhere can make its own name mean 127.0.0.1, and speak to us as the local user.
+            raise Forbidden("Without an authenticator only requests to a loopback address are answered.")
         user = None if authenticators else LOCAL_USER
         for authenticator in authenticators:
             connection.scope["state"]["chatrack.challenge"] = challenge

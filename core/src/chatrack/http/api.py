@@ -1,5 +1,6 @@
 """`POST /chatkit/api`: every ChatKit request."""
 
+import asyncio
 import gzip
 import re
 from typing import Any
@@ -17,6 +18,9 @@ from chatrack.server import ChatrackServer
 
 _SMALL = 1024
 """Below so many bytes compression does not pay."""
+
+_LARGE = 65_536
+"""Above so many bytes compression would hold up other requests."""
 
 _GZIP = re.compile(r"(?:^|,)\s*gzip\s*(?:;\s*q=(?!0(?:\.0*)?\s*(?:,|$))[0-9.]+\s*)?(?:,|$)", re.IGNORECASE)
 _TYPE = re.compile(rb'"type"\s*:\s*"([a-z_.]{1,64})"')
@@ -86,7 +90,11 @@ class _Json:
         self.compress = len(body) >= _SMALL and accepts is not None and _GZIP.search(accepts) is not None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = gzip.compress(self.body, 5) if self.compress else self.body
+        body = self.body
+        if self.compress and len(body) > _LARGE:
+            body = await asyncio.to_thread(gzip.compress, body, 5)
+        elif self.compress:
+            body = gzip.compress(body, 5)
         headers = [
             (b"content-type", b"application/json"),
             (b"content-length", str(len(body)).encode()),

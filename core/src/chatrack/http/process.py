@@ -18,6 +18,9 @@ from chatrack.http.protocol import Protocol
 from chatrack.server import ChatrackServer
 
 _BACKLOG = 2048
+_TASKS_GRACE = 6
+"""Seconds after which a request that still runs, such as a plugin's, is cancelled."""
+
 _CONNECTIONS_GRACE = 2.0
 """Seconds that connections get, after the last turn, to take what was sent to them."""
 
@@ -75,6 +78,7 @@ def serve(
         log_config=None,
         access_log=False,
         server_header=False,
+        timeout_graceful_shutdown=_TASKS_GRACE,
         proxy_headers=False,
     )
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:

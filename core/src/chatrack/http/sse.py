@@ -16,6 +16,9 @@ HEADERS = [
 
 HEARTBEAT = b":\n\n"
 
+STALLED = 60.0
+"""A reader that takes nothing for so many seconds is disconnected."""
+
 
 class EventStream:
     """An ASGI response: events as they come, a comment when there are none for a while.
@@ -36,11 +39,14 @@ class EventStream:
         if abort is not None:
             subscriber.on_overflow = abort
         last = loop.time()
+        sending = False
         beat: asyncio.TimerHandle
 
         def silence() -> None:
             nonlocal beat
             quiet = loop.time() - last
+            if sending and quiet >= STALLED and abort is not None:
+                abort()
             if quiet >= self.heartbeat:
                 subscriber.nudge(HEARTBEAT)
                 quiet = 0.0
@@ -52,8 +58,9 @@ class EventStream:
         try:
             await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
             while (chunk := await subscriber.next()) is not None:
-                last = loop.time()
+                last, sending = loop.time(), True
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                sending = False
             if subscriber.overflowed and abort is not None:
                 abort()  # an end that looks like one would hide that something is missing
             else:

@@ -1,7 +1,6 @@
 """What a request and a turn know."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Any
 
 import msgspec
 from chatkit.types import ProgressUpdateEvent, ThreadMetadata, ThreadStreamEvent
@@ -18,13 +17,11 @@ class RequestContext(msgspec.Struct, frozen=True, kw_only=True):
         user: who is asking.
         request_id: `req_…`, in every log line and error of the request.
         locale: the language the client prefers (`Accept-Language`), if it said.
-        metadata: the `metadata` of the ChatKit request, as the page sent it; not to be trusted.
     """
 
     user: User
     request_id: str
     locale: str | None = None
-    metadata: dict[str, Any] = {}
 
 
 class TurnContext:

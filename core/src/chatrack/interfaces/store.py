@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import chatkit.store
 import msgspec
 from chatkit.store import StoreItemType
-from chatkit.types import FeedbackKind, Page, ThreadItem, ThreadMetadata
+from chatkit.types import Attachment, FeedbackKind, Page, ThreadItem, ThreadMetadata
 
 from chatrack.ids import new_id
 from chatrack.interfaces.context import RequestContext
@@ -163,6 +163,7 @@ class Store(chatkit.store.Store[RequestContext], ABC):
         seconds: float,
         create: ThreadRecord | None = None,
         items: Sequence[ItemRecord] = (),
+        attachments: Sequence[Attachment] = (),
         after_interruption: Sequence[ItemRecord] = (),
     ) -> Lease:
         """Take the thread for a turn and write its first items, all in one transaction.
@@ -174,10 +175,11 @@ class Store(chatkit.store.Store[RequestContext], ABC):
             seconds: how long the lease lasts unless renewed, on the database's clock.
             create: the thread itself, if it is to be created.
             items: what opens the turn.
+            attachments: files of the user's that become this thread's.
             after_interruption: written before `items` if the last turn died; its uncommitted items are dropped.
 
         Raises:
-            NotFound: no such thread.
+            NotFound: no such thread, or an attachment that is unknown or another thread's.
             ThreadBusy: another turn holds it and has not expired.
         """
 
@@ -246,19 +248,16 @@ class Store(chatkit.store.Store[RequestContext], ABC):
     # -- the rest --------------------------------------------------------------------------------------
 
     @abstractmethod
-    async def set_title(
-        self, thread_id: str, title: str, context: RequestContext, *, expected: str | None = None
-    ) -> bool:
+    async def set_title(self, thread_id: str, title: str, context: RequestContext) -> None:
         """Rename a thread, and touch nothing else of it (T11).
 
-        Args:
-            thread_id: the thread.
-            title: its new name.
-            context: who is asking.
-            expected: rename only if this is the name it has.
+        Raises:
+            NotFound: no such thread.
+        """
 
-        Returns:
-            Whether it was renamed.
+    @abstractmethod
+    async def replace_title(self, thread_id: str, old: str | None, new: str, context: RequestContext) -> bool:
+        """Rename a thread if it still has the name it had; give whether it was renamed (T11).
 
         Raises:
             NotFound: no such thread.

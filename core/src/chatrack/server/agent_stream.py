@@ -73,20 +73,18 @@ class AgentStream:
         return (ThreadItemUpdatedEvent(item_id=message.id, update=update),)
 
     def _part_added(self, event: Any) -> tuple[ThreadStreamEvent, ...]:
-        message = self._messages.get(event.output_index)
-        content = self._content(event.part)
-        if message is None or content is None:
-            return ()
-        update = AssistantMessageContentPartAdded(content_index=event.content_index, content=content)
-        return (ThreadItemUpdatedEvent(item_id=message.id, update=update),)
+        return self._part(event, AssistantMessageContentPartAdded)
 
     def _part_done(self, event: Any) -> tuple[ThreadStreamEvent, ...]:
+        return self._part(event, AssistantMessageContentPartDone)
+
+    def _part(self, event: Any, update: type[Any]) -> tuple[ThreadStreamEvent, ...]:
         message = self._messages.get(event.output_index)
         content = self._content(event.part)
         if message is None or content is None:
             return ()
-        update = AssistantMessageContentPartDone(content_index=event.content_index, content=content)
-        return (ThreadItemUpdatedEvent(item_id=message.id, update=update),)
+        change = update(content_index=event.content_index, content=content)
+        return (ThreadItemUpdatedEvent(item_id=message.id, update=change),)
 
     def _annotation(self, event: Any) -> tuple[ThreadStreamEvent, ...]:
         message = self._messages.get(event.output_index)

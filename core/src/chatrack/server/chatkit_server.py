@@ -130,9 +130,6 @@ class ChatrackServer(ChatKitServer[RequestContext]):
     ) -> None:
         await self.store.save_feedback(thread_id, item_ids, feedback, context)
 
-    def get_stream_options(self, thread: ThreadMetadata, context: RequestContext) -> StreamOptions:
-        return self.stream_options
-
     async def sync_action_now(self, request: ThreadsSyncCustomActionReq, context: RequestContext) -> bytes:
         """Carry an action out as a turn of its own, and give the item that it changed.
 
@@ -147,7 +144,8 @@ class ChatrackServer(ChatKitServer[RequestContext]):
         async for _ in stream:
             pass
         if stream.turn.outcome != "completed":
-            raise RequestError("The action failed.")
+            error = stream.turn.error
+            raise error if isinstance(error, RequestError) else RequestError("The action failed.")
         item = None if plan.result is None or is_hidden(plan.result) else plan.result  # T13
         return dump(SyncCustomActionResponse(updated_item=item)).encode()
 

@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import Any
 
 import msgspec
+import structlog
 from agents import TResponseInputItem
 from chatkit.agents import ThreadItemConverter
 from chatkit.types import (
@@ -15,11 +16,14 @@ from chatkit.types import (
     ClientToolCallItem,
     GeneratedImageItem,
     HiddenContextItem,
+    ThreadItem,
     UserMessageTagContent,
 )
 from openai.types.responses import ResponseInputContentParam, ResponseInputTextParam
 
 from chatrack.interfaces.records import ItemRecord, record_to_item
+
+_log = structlog.get_logger(source="chatrack.history")
 
 KEPT = 0.6
 """Of a full window so much is kept, so that the provider's prompt cache survives the turns in between."""
@@ -77,8 +81,18 @@ async def to_input(records: Sequence[ItemRecord]) -> list[TResponseInputItem]:
     output: list[TResponseInputItem] = []
     # Turn by turn: a call has its result in the same turn, and ids may repeat in another.
     for _, turn in groupby(records, key=lambda record: record.turn_id):
-        output += paired(await converter.to_agent_input([record_to_item(record) for record in turn]))
+        items = [item for record in turn if (item := _readable(record)) is not None]
+        output += paired(await converter.to_agent_input(items))
     return output
+
+
+def _readable(record: ItemRecord) -> ThreadItem | None:
+    # One bad item must not make its thread unusable for ever (T19).
+    try:
+        return record_to_item(record)
+    except ValueError:
+        _log.warning("an item cannot be read", thread=record.thread_id, item=record.id)
+        return None
 
 
 def paired(items: Sequence[TResponseInputItem]) -> list[TResponseInputItem]:
@@ -102,14 +116,16 @@ def paired(items: Sequence[TResponseInputItem]) -> list[TResponseInputItem]:
         for part in (calls, results, between):
             part.clear()
 
+    raws: Sequence[Any] = items
+    last = {raw["call_id"]: at for at, raw in enumerate(raws) if raw.get("type") == "function_call_output"}
     for index, item in enumerate(items):
-        raw: Any = item
+        raw = raws[index]
         kind = raw.get("type")
         if kind == "function_call_output":
             if raw["call_id"] in calls:
                 results.setdefault(raw["call_id"], item)
             continue
-        awaited = calls.keys() - results.keys() & _results_in(items[index + 1 :]) if calls else None
+        awaited = any(call_id not in results and last.get(call_id, -1) > index for call_id in calls)
         if kind == "function_call":
             if results and not awaited:
                 flush()
@@ -123,11 +139,6 @@ def paired(items: Sequence[TResponseInputItem]) -> list[TResponseInputItem]:
             output.append(item)
     flush()
     return output
-
-
-def _results_in(items: Sequence[TResponseInputItem]) -> set[str]:
-    raw: Sequence[Any] = items
-    return {item["call_id"] for item in raw if item.get("type") == "function_call_output"}
 
 
 class _Converter(ThreadItemConverter):

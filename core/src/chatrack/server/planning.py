@@ -1,6 +1,6 @@
 """From a streaming request to a plan: who asks for what exists is checked here, before the thread is taken."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import TYPE_CHECKING, assert_never
 
 from chatkit.types import (
@@ -32,10 +32,10 @@ from chatkit.types import (
 from chatrack.clock import now
 from chatrack.errors import BadRequest, NotFound
 from chatrack.ids import new_id
-from chatrack.interfaces import ActionCall, ActionHandler, RequestContext
-from chatrack.interfaces.records import record_to_item, thread_to_record
-from chatrack.server.plans import Answered, Plan
-from chatrack.server.requests import clean_message
+from chatrack.interfaces import ActionCall, ActionHandler, ItemRecord, Lease, RequestContext
+from chatrack.interfaces.records import item_to_record, record_to_item, thread_to_record
+from chatrack.server.plans import Plan
+from chatrack.server.requests import check_result, check_size, clean_answers, clean_message
 from chatrack.server.titles import title_of
 
 if TYPE_CHECKING:
@@ -69,13 +69,15 @@ async def plan(server: "ChatrackServer", request: StreamingReq, context: Request
             return _Retry(server, thread, message, record.seq)
         case ThreadsAddClientToolOutputReq():
             thread = await server.store.load_thread(request.params.thread_id, context)
+            check_result(request.params.result)
             return _ClientToolOutput(server, thread, request.params.result)
         case ThreadsAddStructuredInputReq():
             thread = await server.store.load_thread(request.params.thread_id, context)
             item = await server.store.load_item(thread.id, request.params.item_id, context)
             if not isinstance(item, StructuredInputItem):
                 raise BadRequest("This item asks for no input.", field="params.item_id")
-            return _StructuredInput(server, thread, item.id, request.params.input)
+            submission = clean_answers(request.params.input, server.chat)
+            return _StructuredInput(server, thread, item.id, submission)
         case ThreadsCustomActionReq():
             thread = await server.store.load_thread(request.params.thread_id, context)
             call, handler = await action(server, request, context)
@@ -113,12 +115,12 @@ def _options(server: "ChatrackServer") -> StreamOptionsEvent:
 
 
 async def _create(server: "ChatrackServer", given: UserMessageInput, context: RequestContext) -> Plan:
-    message = clean_message(given, server.chat)
-    thread = ThreadMetadata(id=new_id("thread"), created_at=now(), title=title_of(message, server.chat))
-    created = ThreadCreatedEvent(thread=Thread(**thread.model_dump(), items=Page()))
-    plan = await _message(server, thread, message, context)
+    thread = ThreadMetadata(id=new_id("thread"), created_at=now())
+    plan = await _message(server, thread, given, context)
+    assert plan.message is not None
+    plan.thread = thread = thread.model_copy(update={"title": title_of(plan.message, server.chat)})
     plan.create = thread_to_record(thread)
-    plan.opening = [created, *plan.opening]
+    plan.opening = [ThreadCreatedEvent(thread=Thread(**thread.model_dump(), items=Page())), *plan.opening]
     return plan
 
 
@@ -132,8 +134,6 @@ async def _message(
             attachment = await server.store.load_attachment(attachment_id, context)
         except NotFound as error:
             raise NotFound(error.detail, field="params.input.attachments") from error
-        if attachment.thread_id not in {None, thread.id}:
-            raise NotFound("There is no such attachment.", field="params.input.attachments")
         attachments.append(attachment.model_copy(update={"thread_id": thread.id}))
     item = UserMessageItem(
         id=new_id("message"),
@@ -144,20 +144,15 @@ async def _message(
         quoted_text=message.quoted_text,
         inference_options=message.inference_options,
     )
-    return _UserMessage(
+    check_size(item, server.chat.max_message, field="params.input")
+    return Plan(
         server,
         thread,
         items=[item],
+        attachments=attachments,
         opening=[ThreadItemDoneEvent(item=item), _options(server)],
         message=item,
     )
-
-
-class _UserMessage(Plan):
-    async def begin(self, turn: "Turn") -> None:
-        assert self.message is not None
-        for attachment in self.message.attachments:
-            await self.server.store.save_attachment(attachment, turn.context)
 
 
 class _Retry(Plan):
@@ -170,7 +165,7 @@ class _Retry(Plan):
         self.retry = True
         self.before = seq + 1
 
-    async def begin(self, turn: "Turn") -> None:
+    async def begin(self, turn: "Turn", lease: Lease) -> None:
         assert self.before is not None
         for record in await self.server.store.load_history(self.thread_id, turn.context, first=self.before):
             self.replaces.append(record.id)
@@ -178,25 +173,32 @@ class _Retry(Plan):
                 self.replaces_shown.append(record.id)
 
 
-class _ClientToolOutput(Answered):
+class _ClientToolOutput(Plan):
     def __init__(self, server: "ChatrackServer", thread: ThreadMetadata, output: object) -> None:
         super().__init__(server, thread, opening=[_options(server)])
         self.output = output
 
-    async def begin(self, turn: "Turn") -> None:
-        # Wherever it stands: other items may have been shown since the call was made.
-        for record in reversed(await self.server.store.load_history(self.thread_id, turn.context)):
-            if record.type == "client_tool_call":
-                call = record_to_item(record)
-                assert isinstance(call, ClientToolCallItem)
-                if call.status == "pending":
-                    done = call.model_copy(update={"status": "completed", "output": self.output})
-                    self.replaced = ThreadItemReplacedEvent(item=done)
-                    return
-        raise NotFound("No client tool call is waiting in this thread.")
+    async def begin(self, turn: "Turn", lease: Lease) -> None:
+        load = self.server.store.load_history
+        call = _pending_call(await load(self.thread_id, turn.context))
+        # Wherever it stands: other items may have been shown since, more than the model is shown.
+        call = call or _pending_call(await load(self.thread_id, turn.context, first=0))
+        if call is None:
+            raise NotFound("No client tool call is waiting in this thread.")
+        done = call.model_copy(update={"status": "completed", "output": self.output})
+        await _complete(self, done, lease)
 
 
-class _StructuredInput(Answered):
+def _pending_call(records: Sequence[ItemRecord]) -> ClientToolCallItem | None:
+    for record in reversed(records):
+        if record.type == "client_tool_call":
+            call = record_to_item(record)
+            if isinstance(call, ClientToolCallItem) and call.status == "pending":
+                return call
+    return None
+
+
+class _StructuredInput(Plan):
     def __init__(
         self,
         server: "ChatrackServer",
@@ -208,13 +210,18 @@ class _StructuredInput(Answered):
         self.item_id = item_id
         self.submission = submission
 
-    async def begin(self, turn: "Turn") -> None:
+    async def begin(self, turn: "Turn", lease: Lease) -> None:
         item = await self.server.store.load_item(self.thread_id, self.item_id, turn.context)
         assert isinstance(item, StructuredInputItem)
         if item.status != "pending":
             raise BadRequest("These questions have been answered already.", field="params.item_id")
-        answered = await self.server.apply_answers(item, self.submission)
-        self.replaced = ThreadItemReplacedEvent(item=answered)
+        await _complete(self, await self.server.apply_answers(item, self.submission), lease)
+
+
+async def _complete(plan: Plan, item: ThreadItem, lease: Lease) -> None:
+    """Store what the user has just completed, before anything is said of it."""
+    await plan.server.store.write(lease, [item_to_record(item, turn_id=lease.turn_id)])
+    plan.opening = [*plan.opening, ThreadItemReplacedEvent(item=item)]
 
 
 class ActionPlan(Plan):
@@ -230,6 +237,7 @@ class ActionPlan(Plan):
 
     async def events(self, turn: "Turn") -> AsyncGenerator[ThreadStreamEvent]:
         """Let the handler do its work."""
-        self.result = await self.handler(turn.tool_context, self.call)
-        if self.result is not None:
+        item = await self.handler(turn.tool_context, self.call)
+        if item is not None and turn.transcript is not None:
+            self.result = turn.transcript.own(item)
             yield ThreadItemReplacedEvent(item=self.result)

@@ -1,18 +1,11 @@
 """What each kind of streaming request wants of a turn: what opens it and what it then does."""
 
-import contextlib
 from collections.abc import AsyncGenerator, Sequence
 from typing import TYPE_CHECKING
 
-from chatkit.types import (
-    ThreadItem,
-    ThreadItemReplacedEvent,
-    ThreadMetadata,
-    ThreadStreamEvent,
-    UserMessageItem,
-)
+from chatkit.types import Attachment, ThreadItem, ThreadMetadata, ThreadStreamEvent, UserMessageItem
 
-from chatrack.interfaces import ThreadRecord
+from chatrack.interfaces import Lease, ThreadRecord
 
 if TYPE_CHECKING:
     from chatrack.server.chatkit_server import ChatrackServer
@@ -27,6 +20,7 @@ class Plan:
         thread: the thread, as it was when the request came.
         create: the thread's record, if it is new.
         items: what opens the turn; stored together with taking the lease.
+        attachments: what `items` refer to; they become the thread's in the same transaction.
         opening: events that say so.
         message: the user's message that the agent answers, if there is one.
     """
@@ -38,6 +32,7 @@ class Plan:
         *,
         create: ThreadRecord | None = None,
         items: Sequence[ThreadItem] = (),
+        attachments: Sequence[Attachment] = (),
         opening: Sequence[ThreadStreamEvent] = (),
         message: UserMessageItem | None = None,
     ) -> None:
@@ -46,6 +41,7 @@ class Plan:
         self.thread_id = thread.id
         self.create = create
         self.items = items
+        self.attachments = attachments
         self.opening = opening
         self.message = message
         self.replaces: list[str] = []
@@ -56,8 +52,12 @@ class Plan:
         self.before: int | None = None
         """The model is shown the thread up to this sequence only."""
 
-    async def begin(self, turn: "Turn") -> None:
+    async def begin(self, turn: "Turn", lease: Lease) -> None:
         """Do what has to be done under the lease before the first event.
+
+        Args:
+            turn: the turn.
+            lease: its right to write.
 
         Raises:
             RequestError: the request turns out to be impossible; the thread is given back.
@@ -66,17 +66,3 @@ class Plan:
     def events(self, turn: "Turn") -> AsyncGenerator[ThreadStreamEvent]:
         """Carry the turn out: let the agent answer."""
         return self.server.respond(self.thread, self.message, turn)
-
-
-class Answered(Plan):
-    """A plan that replaces an item of the thread, which the user has just completed, and then lets the agent go on."""
-
-    replaced: ThreadItemReplacedEvent | None = None
-
-    async def events(self, turn: "Turn") -> AsyncGenerator[ThreadStreamEvent]:
-        """Say what was replaced, then let the agent answer."""
-        if self.replaced is not None:
-            yield self.replaced
-        async with contextlib.aclosing(self.server.respond(self.thread, None, turn)) as events:
-            async for event in events:
-                yield event

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from chatrack.config import ChatTable
 from chatrack.errors import BadRequest
+from chatrack.interfaces.records import dump
 from chatrack.settings import closest
 
 MAX_PAGE = 100
@@ -18,6 +19,10 @@ DEFAULT_PAGE = 20
 """The page when the request does not say, as in ChatKit."""
 
 _MAX_LIST = 100
+_MAX_DEPTH = 64
+_MAX_RESULT = 262_144
+_BYTES_PER_CHARACTER = 8
+"""A character of JSON takes six bytes at most; the rest is room for what surrounds the text."""
 
 Request: TypeAlias = wire.StreamingReq | wire.NonStreamingReq
 
@@ -46,6 +51,7 @@ def parse(body: bytes) -> Request:
         raise BadRequest("The body is nested too deeply.") from error
     except UnicodeDecodeError as error:
         raise BadRequest("The body is not UTF-8 text.") from error
+    _check_shape(data)
     if not isinstance(data, dict):
         raise BadRequest("The body must be a JSON object with a `type`.")
     kind = data.get("type")
@@ -58,10 +64,41 @@ def parse(body: bytes) -> Request:
         return cls.model_validate(_filled_in(data))  # type: ignore[return-value]  # the table has no other classes
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        field = ".".join(str(part) for part in first["loc"])
+        field = ".".join(str(part)[:40] for part in first["loc"])
         raise BadRequest(f"{field}: {first['msg']}.", field=field) from error
     except RecursionError as error:
         raise BadRequest("The body is nested too deeply.") from error
+
+
+def _check_shape(data: object) -> None:
+    """Bound depth and lists before anything looks at every element of them.
+
+    Raises:
+        BadRequest: it is nested too deeply, or a list that is looked into is too long.
+    """
+    level: list[object] = [data]
+    for _ in range(_MAX_DEPTH):
+        level = [
+            part
+            for one in level
+            if isinstance(one, dict | list)
+            for part in (one.values() if isinstance(one, dict) else one)
+            if isinstance(part, dict | list)
+        ]
+        if not level:
+            break
+    else:
+        raise BadRequest("The body is nested too deeply.")
+    params = data.get("params") if isinstance(data, dict) else None
+    if not isinstance(params, dict):
+        return
+    given = params.get("input")
+    looked_into = [("item_ids", params.get("item_ids"))]
+    if isinstance(given, dict):
+        looked_into += [(f"input.{name}", given.get(name)) for name in ("content", "attachments", "answers")]
+    for name, value in looked_into:
+        if isinstance(value, list | dict) and len(value) > _MAX_LIST:
+            raise BadRequest(f"At most {_MAX_LIST} entries are taken here.", field=f"params.{name}")
 
 
 def _filled_in(data: dict[str, Any]) -> dict[str, Any]:
@@ -134,12 +171,48 @@ def clean_message(message: wire.UserMessageInput, chat: ChatTable) -> wire.UserM
         raise BadRequest(
             f"A quotation has at most {chat.max_message} characters.", field="params.input.quoted_text"
         )
-    if len(content) > _MAX_LIST or len(message.attachments) > _MAX_LIST:
-        raise BadRequest(f"A message has at most {_MAX_LIST} parts and as many attachments.", field=field)
     tagged = any(isinstance(part, wire.UserMessageTagContent) for part in content)
     if not tagged and not message.attachments and not any(part.text.strip() for part in content):
         raise BadRequest("The message is empty.", field=field)
     return message.model_copy(update={"content": content, "quoted_text": quoted})
+
+
+def check_size(item: BaseModel, max_message: int, *, field: str) -> None:
+    """Bound all of an item, also the parts that are no text, such as what comes with a tag.
+
+    Raises:
+        BadRequest: it is too large.
+    """
+    if len(dump(item)) > _BYTES_PER_CHARACTER * max_message:
+        raise BadRequest("The message is too large, with all that comes with it.", field=field)
+
+
+def check_result(result: object) -> None:
+    """Bound what a tool of the page gives.
+
+    Raises:
+        BadRequest: it is too large.
+    """
+    if len(msgspec.json.encode(result)) > _MAX_RESULT:
+        raise BadRequest(f"A result has at most {_MAX_RESULT} bytes.", field="params.result")
+
+
+def clean_answers(
+    submission: wire.StructuredInputSubmission, chat: ChatTable
+) -> wire.StructuredInputSubmission:
+    """Bound a user's answers.
+
+    Raises:
+        BadRequest: they are too long.
+    """
+    cleaned = submission.model_copy(deep=True)
+    length = 0
+    for answer in cleaned.answers.values():
+        answer.values = [clean_text(value) for value in answer.values]
+        length += sum(map(len, answer.values))
+    if length > chat.max_message:
+        raise BadRequest(f"Answers have at most {chat.max_message} characters.", field="params.input")
+    return cleaned
 
 
 def check_feedback(item_ids: list[str]) -> None:

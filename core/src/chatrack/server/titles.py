@@ -4,7 +4,7 @@ import asyncio
 
 import structlog
 from agents import Agent, Model, RunConfig, Runner
-from chatkit.types import UserMessageInput
+from chatkit.types import UserMessageItem
 
 from chatrack.config import ChatTable
 from chatrack.server.requests import clean_text
@@ -20,7 +20,7 @@ _INSTRUCTIONS = (
 )
 
 
-def title_of(message: UserMessageInput, chat: ChatTable) -> str | None:
+def title_of(message: UserMessageItem, chat: ChatTable) -> str | None:
     """Name a thread after its first message: its beginning, cut at a word."""
     text = " ".join(clean_text(" ".join(part.text for part in message.content)).split())
     limit = min(_SHORT, chat.max_title)

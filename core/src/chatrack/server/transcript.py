@@ -3,6 +3,8 @@
 import asyncio
 
 from chatkit.types import (
+    Thread,
+    ThreadCreatedEvent,
     ThreadItem,
     ThreadItemAddedEvent,
     ThreadItemDoneEvent,
@@ -10,6 +12,7 @@ from chatkit.types import (
     ThreadItemReplacedEvent,
     ThreadItemUpdatedEvent,
     ThreadStreamEvent,
+    ThreadUpdatedEvent,
 )
 
 from chatrack.clock import as_utc
@@ -36,7 +39,11 @@ class Transcript:
         self.origins: dict[str, str] = {}
         """What the provider called the items, by our id, as JSON; put there before the item is done."""
         self.shown: list[str] = []
-        """The ids of the items that the client was shown."""
+        """The ids of the turn's own items that the client was shown."""
+        self.late: list[ItemRecord] = []
+        """In a retry: replacements of older items, which become true when the retry does (T10)."""
+        self.late_removals: list[str] = []
+        """In a retry: older items to be removed then."""
         self.checkpointing: asyncio.Future[None] | None = None
         """Set while a checkpoint of this turn is being written; the turn's own writes come after it."""
         self._store = store
@@ -46,6 +53,7 @@ class Transcript:
         self._held_back: list[ItemRecord] = []
         self._partials: dict[str, Partial] = {}
         self._hidden: set[str] = set()
+        self._mine: set[str] = set()
         self._closed = False
 
     async def emit(self, event: ThreadStreamEvent) -> None:
@@ -61,17 +69,29 @@ class Transcript:
             if partial is not None:
                 partial.apply(event.update)
         elif isinstance(event, ThreadItemAddedEvent):
-            event = ThreadItemAddedEvent(item=self._own(event.item))
+            event = ThreadItemAddedEvent(item=self.own(event.item))
+            self._mine.add(event.item.id)
+            self.send(event)  # first: what cannot be encoded must not be followed
             self._partials[event.item.id] = Partial(event.item)
+            return
         elif isinstance(event, ThreadItemDoneEvent):
-            event = ThreadItemDoneEvent(item=self._own(event.item))
+            event = ThreadItemDoneEvent(item=self.own(event.item))
+            self._mine.add(event.item.id)
             await self._keep(event.item)
         elif isinstance(event, ThreadItemReplacedEvent):
-            event = ThreadItemReplacedEvent(item=self._own(event.item))
-            await self._keep(event.item)
+            event = ThreadItemReplacedEvent(item=self.own(event.item))
+            if self._postponed(event.item.id):
+                self.late.append(item_to_record(event.item, turn_id=self.lease.turn_id))
+            else:
+                await self._keep(event.item)
         elif isinstance(event, ThreadItemRemovedEvent):
             self._partials.pop(event.item_id, None)
-            await self._write([], remove=[event.item_id])
+            if self._postponed(event.item_id):
+                self.late_removals.append(event.item_id)
+            else:
+                await self._write([], remove=[event.item_id])
+        elif isinstance(event, ThreadCreatedEvent | ThreadUpdatedEvent):
+            event = event.model_copy(update={"thread": _presentable(event.thread)})
         self.send(event)
 
     def send(self, event: ThreadStreamEvent) -> None:
@@ -80,7 +100,7 @@ class Transcript:
             if is_hidden(event.item):
                 self._hidden.add(event.item.id)
                 return
-            if event.item.id not in self.shown:
+            if event.item.id in self._mine and event.item.id not in self.shown:
                 self.shown.append(event.item.id)
         elif (
             isinstance(event, ThreadItemUpdatedEvent | ThreadItemRemovedEvent)
@@ -111,12 +131,15 @@ class Transcript:
         for write in (self._inflight, self.checkpointing):
             if write is not None:
                 # Its caller may be gone; if it failed because the lease is lost, giving that back will say so.
-                await asyncio.gather(write, return_exceptions=True)
+                await _ended(write)
 
     def rest(self) -> tuple[list[ItemRecord], list[ThreadItem]]:
         """Give what a closed transcript has not stored: hidden items held back, and half-streamed items."""
         partial = [item for one in self._partials.values() if (item := one.worth_saving()) is not None]
         return self._held_back, partial
+
+    def _postponed(self, item_id: str) -> bool:
+        return self.uncommitted and item_id not in self._mine
 
     async def _keep(self, item: ThreadItem) -> None:
         record = item_to_record(item, turn_id=self.lease.turn_id, origin=self.origins.pop(item.id, None))
@@ -129,7 +152,7 @@ class Transcript:
     async def _write(self, records: list[ItemRecord], *, remove: list[str] | None = None) -> None:
         async with self._lock:
             if self._inflight is not None and not self._inflight.done():
-                await asyncio.gather(self._inflight, return_exceptions=True)  # of a cancelled caller
+                await _ended(self._inflight)  # of a caller that was cancelled
             # Not interruptible: what a cancelled caller began is finished, and `close` waits for it (T3).
             self._inflight = asyncio.create_task(self._write_now(records, remove or []))
             await asyncio.shield(self._inflight)
@@ -148,7 +171,7 @@ class Transcript:
         for record in records:
             self._partials.pop(record.id, None)
 
-    def _own(self, item: ThreadItem) -> ThreadItem:
+    def own(self, item: ThreadItem) -> ThreadItem:
         """Give an item as this turn stores it: in its thread, its time in UTC (T8)."""
         changes: dict[str, object] = {}
         if item.thread_id != self.lease.thread_id:
@@ -156,3 +179,19 @@ class Transcript:
         if item.created_at.tzinfo is None or item.created_at.utcoffset():
             changes["created_at"] = as_utc(item.created_at)
         return item.model_copy(update=changes) if changes else item
+
+
+async def _ended(write: asyncio.Future[None]) -> None:
+    """Wait for a write without touching it, and take note of its failure, which nobody else may be there to do."""
+    await asyncio.wait([write])
+    if not write.cancelled():
+        write.exception()
+
+
+def _presentable(thread: Thread) -> Thread:
+    """Give a thread as a client may see it: without metadata and hidden items, its times in UTC (T8 T13)."""
+    items = thread.items.model_copy(
+        update={"data": [item for item in thread.items.data if not is_hidden(item)]}
+    )
+    changes = {"metadata": {}, "items": items, "created_at": as_utc(thread.created_at)}
+    return thread.model_copy(update=changes)

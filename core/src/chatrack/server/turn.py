@@ -20,7 +20,7 @@ from chatkit.types import (
 from chatrack.clock import now
 from chatrack.errors import ChatrackError, LeaseLost, RequestError, ThreadBusy, Unavailable
 from chatrack.ids import new_id
-from chatrack.interfaces import ItemRecord, Lease, RequestContext, TurnContext
+from chatrack.interfaces import ItemRecord, Lease, RequestContext, ThreadRecord, TurnContext
 from chatrack.interfaces.records import item_to_record, record_to_thread
 from chatrack.server.failures import INTERRUPTED, TAKEN_OVER, describe
 from chatrack.server.plans import Plan
@@ -39,8 +39,8 @@ _MARKERS = {
     "shutdown": "The previous response was interrupted before it was complete.",
     "failed": "The previous response failed before it was complete.",
 }
-_POLL = 0.2
 _SETTLE = 5.0
+_TITLE = 2.0
 
 _log = structlog.get_logger(source="chatrack.turn")
 
@@ -69,6 +69,8 @@ class Turn:
         """The Agents SDK's run, while there is one."""
         self.closing = False
         """Whether it is giving the thread back; from then on a lost lease is no loss."""
+        self.error: BaseException | None = None
+        """What its work raised, if it did."""
         self.outcome: Outcome = "failed"
         """How it ended, once it has."""
         self.log = _log.bind(
@@ -80,6 +82,7 @@ class Turn:
         )
         self._subscriber = subscriber
         self._inner: asyncio.Task[None] | None = None
+        self._title: asyncio.Task[None] | None = None
 
     @property
     def tool_context(self) -> TurnContext:
@@ -107,10 +110,9 @@ class Turn:
                 self._inner.cancel()
             await asyncio.wait([self._inner])
             await self._settle()
-            self.outcome = await self._close(None if self._inner.cancelled() else self._inner.exception())
-        except BaseException:
-            self.log.exception("turn broke")
-            raise
+            self.error = None if self._inner.cancelled() else self._inner.exception()
+            self.outcome = await self._close(self.error)
+            await self._show_title()
         finally:
             self._subscriber.end()
             self.running = None
@@ -131,16 +133,12 @@ class Turn:
         try:
             lease = await self._acquire()
             try:
-                await self.plan.begin(self)
-            except RequestError:
+                await self.plan.begin(self, lease)
+            except BaseException:
                 await store.end_turn(lease)
                 raise
-        except ChatrackError as error:
-            refusal = error if isinstance(error, RequestError) else Unavailable(TAKEN_OVER)
-            self._subscriber.refuse(refusal)
-            return False
         except Exception as error:  # noqa: BLE001  (the reader waits for an answer, and gets the error itself)
-            self._subscriber.refuse(error)
+            self._subscriber.refuse(Unavailable(TAKEN_OVER) if isinstance(error, LeaseLost) else error)
             return False
         self.transcript = Transcript(store, lease, self._subscriber, uncommitted=self.plan.retry)
         for event in self.plan.opening:
@@ -162,44 +160,44 @@ class Turn:
                     seconds=self.server.chat.lease,
                     create=self.plan.create,
                     items=[item_to_record(item, turn_id=self.id) for item in self.plan.items],
+                    attachments=self.plan.attachments,
                     after_interruption=[marker],
                 )
             except ThreadBusy:
                 if self.cancelled is not None or loop.time() >= deadline:
                     raise
             # The turn before may be on its way out: its user pressed Stop and wrote on.
-            await self.server.turns.wait_for(self.plan.thread_id, _POLL, but=self)
+            await self.server.turns.wait_for(self.plan.thread_id, deadline - loop.time(), but=self)
 
     # -- working -------------------------------------------------------------------------------------------
 
     async def _work(self) -> None:
-        title = None
         if self.plan.create is not None and self.server.chat.titles == "model":
-            title = asyncio.create_task(self._improve_title(), name=f"{self.id} title")
-        try:
-            async with contextlib.aclosing(self.plan.events(self)) as events:
-                async for event in events:
-                    await self._writing.emit(event)
-            if title is not None:
-                await title
-        finally:
-            if title is not None and not title.done():
-                title.cancel()
-                await asyncio.wait([title])
+            self._title = self.server.turns.aside(self._improve_title(self.plan.create), f"{self.id} title")
+        async with contextlib.aclosing(self.plan.events(self)) as events:
+            async for event in events:
+                await self._writing.emit(event)
 
-    async def _improve_title(self) -> None:
-        assert self.plan.create is not None
+    async def _improve_title(self, created: ThreadRecord) -> None:
         message = self.plan.message
         text = "".join(part.text for part in message.content) if message else ""
         title = await ask_for_title(self.server.assembly.create_model(), text, self.server.chat)
         if title is None:
             return
-        # The user may have renamed the thread meanwhile: that name stays (T11).
         store = self.server.store
-        if await store.set_title(self.plan.thread_id, title, self.context, expected=self.plan.create.title):
-            record = await store.load_record(self.plan.thread_id, self.context)
-            thread = Thread(**record_to_thread(record).model_dump(exclude={"metadata"}), items=Page())
-            await self._writing.emit(ThreadUpdatedEvent(thread=thread))
+        try:
+            # The user may have renamed the thread meanwhile: that name stays (T11).
+            if await store.replace_title(self.plan.thread_id, created.title, title, self.context):
+                record = await store.load_record(self.plan.thread_id, self.context)
+                thread = Thread(**record_to_thread(record).model_dump(exclude={"metadata"}), items=Page())
+                self._writing.send(ThreadUpdatedEvent(thread=thread))
+        except RequestError as error:
+            self.log.warning("no title from the model", reason=error.title)
+
+    async def _show_title(self) -> None:
+        """Let a title that is about to come be seen. The turn is over: nothing else depends on this."""
+        if self._title is not None and self.outcome == "completed" and self.cancelled is None:
+            await asyncio.wait([self._title], timeout=_TITLE)
 
     async def _settle(self) -> None:
         """Wait for what was on its way when the work ended: writes, and the SDK's own task (T4)."""
@@ -220,25 +218,41 @@ class Turn:
         if isinstance(error, LeaseLost) or self.cancelled == "lost":
             self._writing.send(describe(LeaseLost(self.id), self.log))
             return "lost"
-        stopped = self._inner.cancelled()
+        if self._inner.cancelled() and self.cancelled is None:
+            error = asyncio.CancelledError("a tool or action was cancelled by something else")
+        stopped = self._inner.cancelled() and error is None
         failure = None if error is None else describe(error, self.log)
         if self.cancelled == "shutdown" and stopped:
             failure = INTERRUPTED
+        outcome: Outcome = (
+            "completed" if error is None and not stopped else "cancelled" if stopped else "failed"
+        )
         try:
-            if error is None and not stopped:
+            if outcome == "completed":
                 await self._commit()
-                return "completed"
-            await self._abandon((self.cancelled or "shutdown") if stopped else "failed")
-        except (LeaseLost, Unavailable) as late:
-            self._writing.send(failure or describe(late, self.log))
-            return "lost" if isinstance(late, LeaseLost) else "failed"
+            else:
+                await self._abandon((self.cancelled or "shutdown") if stopped else "failed")
+        except Exception as late:  # noqa: BLE001  (whatever it is, the reader is told, and the thread given back)
+            failure = failure or describe(late, self.log)
+            outcome = "lost" if isinstance(late, LeaseLost) else "failed"
+            with contextlib.suppress(ChatrackError):
+                await self.server.store.end_turn(self._writing.lease, drop=self.plan.retry)
         if failure is not None:
             self._writing.send(failure)
-        return "cancelled" if stopped else "failed"
+        return outcome
 
     async def _commit(self) -> None:
-        held_back, _ = self._writing.rest()
-        await self.server.store.end_turn(self._writing.lease, held_back, replace=self.plan.replaces)
+        held_back, partial = self._writing.rest()
+        # What was shown and never said to be done is done now.
+        records = [item_to_record(item, turn_id=self.id) for item in partial]
+        late = [record for record in self._writing.late if record.id not in self.plan.replaces]
+        await self.server.store.end_turn(
+            self._writing.lease,
+            [*held_back, *records, *late],
+            replace=[*self.plan.replaces, *self._writing.late_removals],
+        )
+        for item in partial:
+            self._writing.send(ThreadItemDoneEvent(item=item))
         self._say_removed(self.plan.replaces_shown)
 
     async def _abandon(self, reason: str) -> None:

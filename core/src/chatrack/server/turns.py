@@ -1,16 +1,24 @@
 """All turns of this process: starting them, keeping their leases and checkpoints, and ending them in good time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from chatrack.errors import Unavailable
+from chatrack.errors import ThreadBusy, Unavailable
 from chatrack.server.turn import Turn
 
 if TYPE_CHECKING:
     from chatrack.server.chatkit_server import ChatrackServer
+
+_POLL = 0.2
+
+_PATIENCE = 10.0
+"""So many seconds a cancelled turn gets to store what it has."""
+
+_WAITING = 4
+"""So many messages may wait for the turn of one thread to end; more are refused at once."""
 
 _RENEWALS = 4
 """How often a lease is renewed before it would expire."""
@@ -25,6 +33,7 @@ class Turns:
         self._server = server
         self._running: dict[Turn, asyncio.Task[None]] = {}
         self._keepers: list[asyncio.Task[None]] = []
+        self._aside: set[asyncio.Task[None]] = set()
         self.draining = False
         """Whether new turns are refused."""
 
@@ -42,10 +51,18 @@ class Turns:
     async def close(self) -> None:
         """Cancel the turns that are still running, and stop keeping."""
         await self.drain(0)
-        for keeper in self._keepers:
-            keeper.cancel()
-        if self._keepers:
-            await asyncio.wait(self._keepers)
+        others = [*self._keepers, *self._aside]
+        for other in others:
+            other.cancel()
+        if others:
+            await asyncio.wait(others)
+
+    def aside(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Run something that may outlive its turn, but not the server."""
+        task = asyncio.create_task(work, name=name)
+        self._aside.add(task)
+        task.add_done_callback(self._aside.discard)
+        return task
 
     def start(self, turn: Turn) -> None:
         """Run a turn as a task of its own.
@@ -68,16 +85,24 @@ class Turns:
             raise Unavailable("The server is restarting.", retry_after=5)
 
     async def wait_for(self, thread_id: str, seconds: float, *, but: Turn) -> None:
-        """Wait until a turn of this process that runs in a thread has ended, or the time is up."""
-        holding = [
-            task
-            for turn, task in self._running.items()
-            if turn.plan.thread_id == thread_id and turn is not but and turn.transcript is not None
-        ]
+        """Wait for a thread to become free, or a while if it is held by another process.
+
+        Args:
+            thread_id: the thread.
+            seconds: how long at the most.
+            but: the turn that waits.
+
+        Raises:
+            ThreadBusy: too many are waiting already.
+        """
+        others = [turn for turn in self._running if turn.plan.thread_id == thread_id and turn is not but]
+        if sum(turn.transcript is None for turn in others) >= _WAITING:
+            raise ThreadBusy("This thread already has a turn running.", retry_after=1)
+        holding = [self._running[turn] for turn in others if turn.transcript is not None]
         if holding:
             await asyncio.wait(holding, timeout=seconds)
         else:
-            await asyncio.sleep(seconds)
+            await asyncio.sleep(min(seconds, _POLL))
 
     def lose(self, thread_id: str) -> None:
         """Stop the turns of a thread that was deleted; the others learn it from their leases."""
@@ -97,7 +122,9 @@ class Turns:
         for turn in list(self._running):
             turn.cancel("shutdown")
         if self._running:
-            await asyncio.wait(list(self._running.values()))
+            await asyncio.wait(list(self._running.values()), timeout=_PATIENCE)
+        for turn in self._running:
+            turn.log.error("the turn does not end; its thread is free again when its lease has expired")
 
     async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         while True:
@@ -110,17 +137,22 @@ class Turns:
                 _log.exception("keeping turns failed")
 
     async def _save(self) -> None:
-        writes = []
-        saved = asyncio.get_running_loop().create_future()
+        unsaved = []
         for turn in list(self._running):
-            transcript = turn.transcript
-            if transcript is not None and (records := transcript.unsaved()):
-                writes.append((transcript.lease, records, transcript.uncommitted))
-                transcript.checkpointing = saved
-        if not writes:
+            try:
+                if turn.transcript is not None and (records := turn.transcript.unsaved()):
+                    unsaved.append((turn.transcript, records))
+            except Exception:
+                turn.log.exception("an unfinished item cannot be saved")
+        if not unsaved:
             return
+        saved = asyncio.get_running_loop().create_future()
         try:
-            await self._server.store.checkpoint(writes)
+            for transcript, _ in unsaved:
+                transcript.checkpointing = saved
+            await self._server.store.checkpoint(
+                [(transcript.lease, records, transcript.uncommitted) for transcript, records in unsaved]
+            )
         finally:
             saved.set_result(None)
 

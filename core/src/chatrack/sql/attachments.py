@@ -1,7 +1,7 @@
 """The records of attachments. Each function is part of a transaction."""
 
 from chatkit.types import Attachment
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chatrack.errors import NotFound
@@ -34,6 +34,28 @@ async def save(connection: AsyncConnection, attachment: Attachment, user: User) 
         raise NotFound("There is no such attachment.")
     row = {"id": attachment.id, "tenant_id": user.tenant_id, "user_id": user.id, **values}
     await connection.execute(insert(attachments), row)
+
+
+async def claim(connection: AsyncConnection, attachment: Attachment, user: User) -> None:
+    """Make an attachment a thread's own, unless another thread has it.
+
+    Args:
+        connection: inside a transaction.
+        attachment: the record, with the thread's id in it.
+        user: whose it is.
+
+    Raises:
+        NotFound: the user has none of this id, or another thread has it.
+    """
+    free = or_(attachments.c.thread_id.is_(None), attachments.c.thread_id == attachment.thread_id)
+    claimed = await connection.execute(
+        update(attachments)
+        .where(*_MINE, free)
+        .values(thread_id=attachment.thread_id, data=dump_attachment(attachment)),
+        {"attachment": attachment.id, **owner_values(user)},
+    )
+    if claimed.rowcount == 0:
+        raise NotFound("There is no such attachment.", field="params.input.attachments")
 
 
 async def load(connection: AsyncConnection, attachment_id: str, user: User) -> Attachment:

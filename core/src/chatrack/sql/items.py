@@ -99,14 +99,15 @@ async def commit(connection: AsyncConnection, thread_id: str, turn_id: str, *, u
     )
 
 
-async def drop_uncommitted(connection: AsyncConnection, thread_id: str, *, user: User) -> None:
-    """Remove whatever a retry left behind that was not committed."""
-    await connection.execute(
+async def drop_uncommitted(connection: AsyncConnection, thread_id: str, *, user: User) -> int:
+    """Remove whatever a retry left behind that was not committed; give how many items that was."""
+    dropped = await connection.execute(
         delete(items).where(
             items.c.thread_id == bindparam("thread"), items.c.uncommitted.is_(True), owned_by(items)
         ),
         {"thread": thread_id, **owner_values(user)},
     )
+    return dropped.rowcount
 
 
 _PUT: dict[str, Any] = {}

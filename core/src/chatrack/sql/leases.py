@@ -91,7 +91,8 @@ async def check_many(connection: AsyncConnection, held: Sequence[Lease]) -> dict
         select(leases.c.turn_id, threads.c.next_seq)
         .select_from(leases.join(threads, leases.c.thread_id == threads.c.id))
         .where(_IDENTITY.in_(_identities(held)))
-        .with_for_update(of=leases)
+        # The thread's row is the one that everybody locks first.
+        .with_for_update(of=threads)
     )
     return {row.turn_id: row.next_seq for row in rows}
 

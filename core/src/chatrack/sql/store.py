@@ -110,6 +110,7 @@ class SQLStore(Store):
         seconds: float,
         create: ThreadRecord | None = None,
         items: Sequence[ItemRecord] = (),
+        attachments: Sequence[Attachment] = (),
         after_interruption: Sequence[ItemRecord] = (),
     ) -> Lease:
         dialect, user = self.database.dialect, context.user
@@ -122,9 +123,12 @@ class SQLStore(Store):
                 connection, dialect, thread_id=thread_id, turn_id=turn_id, user=user, seconds=seconds
             )
             opening = list(items)
+            for attachment in attachments:
+                await attachment_rows.claim(connection, attachment, user)
             if grant.lease.interrupted:
-                await item_rows.drop_uncommitted(connection, thread_id, user=user)
-                opening = [*after_interruption, *opening]
+                retried = await item_rows.drop_uncommitted(connection, thread_id, user=user)
+                if not retried:  # of a retry nothing is left, and the answer before it is whole
+                    opening = [*after_interruption, *opening]
             await item_rows.put(connection, dialect, opening, user=user, next_seq=grant.next_seq)
             return grant.lease
 
@@ -195,15 +199,19 @@ class SQLStore(Store):
 
     # -- the rest --------------------------------------------------------------------------------------
 
-    async def set_title(
-        self, thread_id: str, title: str, context: RequestContext, *, expected: str | None = None
-    ) -> bool:
+    async def set_title(self, thread_id: str, title: str, context: RequestContext) -> None:
+        async def work(connection: AsyncConnection) -> None:
+            await reading.lock_thread(connection, thread_id, context.user)
+            await _change(connection, thread_id, context.user, {"title": title})
+
+        await self.database.write(work)
+
+    async def replace_title(self, thread_id: str, old: str | None, new: str, context: RequestContext) -> bool:
         async def work(connection: AsyncConnection) -> bool:
             await reading.lock_thread(connection, thread_id, context.user)
-            thread = await reading.load_thread(connection, thread_id, context.user)
-            if expected is not None and thread.title != expected:
+            if (await reading.load_thread(connection, thread_id, context.user)).title != old:
                 return False
-            await _change(connection, thread_id, context.user, {"title": title})
+            await _change(connection, thread_id, context.user, {"title": new})
             return True
 
         return await self.database.write(work)
