@@ -1,5 +1,5 @@
 # Two commands do everything on a machine with python3: `make run` and `make test`.
-# uv is bootstraped into .uv, the workspace into .venv; nothing else is touched.
+# uv is bootstrapped into .uv, the workspace into .venv; nothing else is touched.
 
 PYTHON ?= python3
 VENV := .venv

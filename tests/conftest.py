@@ -1,7 +1,8 @@
 """Fixtures that all tests may use."""
 
 import json
-from collections.abc import AsyncIterator, Callable
+import os
+from collections.abc import AsyncIterator, Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,18 @@ import pytest
 
 from bench.upstream import serve as serve_upstream
 from tests.support.serving import Chat, serving
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn a skip into a failure where everything that tests need has to be there."""
+    report = yield
+    if report.skipped and os.environ.get("CHATRACK_REQUIRE_SERVICES") and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = (
+            f"CHATRACK_REQUIRE_SERVICES is set, and {item.nodeid} was skipped: {report.longrepr}"
+        )
+    return report
 
 
 @pytest.fixture
