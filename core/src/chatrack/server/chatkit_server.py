@@ -152,7 +152,10 @@ class ChatrackServer(ChatKitServer[RequestContext]):
     async def apply_answers(
         self, item: StructuredInputItem, submission: StructuredInputSubmission
     ) -> StructuredInputItem:
-        """Give an item with the user's answers filled in."""
+        """Give an item with the user's answers filled in; those to questions that were not asked are dropped."""
+        asked = {question.id for question in item.inputs}
+        answers = {name: answer for name, answer in submission.answers.items() if name in asked}
+        submission = submission.model_copy(update={"answers": answers})
         return await self._apply_structured_input_submission(item, submission)
 
     async def _watch(self, plan: Plan, context: RequestContext) -> TurnStream:
