@@ -23,6 +23,7 @@ from chatrack.interfaces import LOCAL_USER, Migrations, RequestContext, User
 from chatrack.interfaces.records import item_to_record, thread_to_record
 from chatrack.sql import Database, SQLStore, migrate
 from chatrack.sql.tables import metadata
+from tests.support.opening import open_at_once
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
 
@@ -122,6 +123,11 @@ async def test_ten_processes_that_start_at_once_migrate_once(tmp_path):
     for one in databases:
         await one.stop()
     assert sorted(results, key=str) == [("0001", "0001")] * 9 + [(None, "0001")]
+
+
+def test_a_new_file_can_be_opened_by_many_processes_at_once(tmp_path):
+    for number in range(6):
+        assert open_at_once(tmp_path / f"{number}.db", 8) == [0] * 8
 
 
 async def test_t7_someone_elses_thread_is_not_found_by_any_method(store):

@@ -21,8 +21,8 @@ _PRELOADED = [
     "chatrack_todo_tools",
 ]
 
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(_PRELOADED)
+context = multiprocessing.get_context("forkserver")
+context.set_forkserver_preload(_PRELOADED)
 
 
 class Forked:
@@ -36,7 +36,7 @@ class Forked:
     """
 
     def __init__(self, command: list[str], *, cwd: Path, env: dict[str, str], log: Path) -> None:
-        self._process = _context.Process(target=_be, args=(command, str(cwd), env, str(log)))
+        self._process = context.Process(target=_be, args=(command, str(cwd), env, str(log)))
         self._process.start()
 
     @property

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +21,9 @@ T = TypeVar("T")
 _log = structlog.get_logger(source="chatrack.sql")
 
 _DRIVERS = {"sqlite": "sqlite+aiosqlite"}
+
+_BUSY = 15
+"""Seconds to wait for another process's transaction."""
 
 READERS = 4
 """How many SQLite connections read at the same time; each is a thread."""
@@ -57,7 +61,7 @@ class Database:
         """
         if self._writer is not None:
             return
-        self._probe()
+        await asyncio.to_thread(self._probe)
         # One connection writes, so that writers queue here, fairly, instead of polling SQLite's lock.
         self._writer = create_async_engine(self._async_url, pool_size=1, max_overflow=0, pool_timeout=30)
         event.listen(self._writer.sync_engine, "connect", _prepare_sqlite)
@@ -133,8 +137,8 @@ class Database:
         path = Path(self.url.database or "")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with contextlib.closing(sqlite3.connect(path)) as connection:
-                connection.execute("PRAGMA schema_version").fetchone()
+            with contextlib.closing(sqlite3.connect(path, timeout=_BUSY)) as connection:
+                _write_ahead(connection)
         except (OSError, sqlite3.Error) as error:
             raise ConfigError(f"{self.label}: cannot open {path}: {error}") from error
 
@@ -149,12 +153,25 @@ class Database:
             raise Unavailable("The database cannot be reached right now.", retry_after=5) from error
 
 
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Switch a file to WAL, which it then stays in. Of several processes that do so, SQLite lets one wait for none."""
+    deadline = time.monotonic() + _BUSY
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL").fetchone()
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+        else:
+            return
+
+
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # the "begin" event begins, not the driver
     cursor = connection.cursor()
     for pragma in (
-        "busy_timeout=15000",
-        "journal_mode=WAL",
+        f"busy_timeout={_BUSY * 1000}",
         "synchronous=NORMAL",
         "foreign_keys=ON",
     ):
