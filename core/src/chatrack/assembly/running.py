@@ -45,6 +45,16 @@ async def running(assembly: Assembly) -> AsyncIterator[None]:
         yield
 
 
+async def rehearse(assembly: Assembly) -> None:
+    """Start everything and stop it again, so that what cannot start is known before anything depends on it.
+
+    Raises:
+        StartupError: something cannot be started.
+    """
+    async with running(assembly):
+        pass
+
+
 async def migrate_all(assembly: Assembly) -> list[tuple[str, str | None, str | None]]:
     """Bring all tables up to date, and do nothing else.
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from chatrack import logs
-from chatrack.assembly import Assembly, assemble, running
+from chatrack.assembly import assemble, rehearse
 from chatrack.cli.table import show
 
 
@@ -25,7 +25,7 @@ def check(path: Path) -> None:
     from chatrack.server import ChatrackServer
 
     create_app(ChatrackServer(assembly))
-    asyncio.run(_start_and_stop(assembly))
+    asyncio.run(rehearse(assembly))
     ways_in = ", ".join(type(one).__name__ for one in assembly.authenticators)
     settings = assembly.config.server
     rows = [
@@ -47,8 +47,3 @@ def check(path: Path) -> None:
     for note in assembly.notes:
         click.echo(f"note: {note}")
     click.echo("All is well.")
-
-
-async def _start_and_stop(assembly: Assembly) -> None:
-    async with running(assembly):
-        pass

@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 
 from chatrack import logs
-from chatrack.assembly import assemble, running
+from chatrack.assembly import assemble, rehearse
 
 _log = structlog.get_logger(source="chatrack")
 
@@ -52,15 +52,10 @@ def _serve_with_workers(path: Path, options: dict[str, Any], assembly: Any, sock
     # Everything is started and stopped once before the first fork: what cannot work fails here, in one
     # line, and migrations are done by one process. The workers then assemble anew: a plugin's objects
     # must not be shared between processes.
-    asyncio.run(_try(assembly))
+    asyncio.run(rehearse(assembly))
 
     def work(ready: Callable[[], None], lifeline: int) -> None:
         serve_here(assemble(path, server=options), sock, on_ready=ready, lifeline=lifeline)
 
     settings = assembly.config.server
     return Workers(settings.workers, sock, work, stop_after=settings.shutdown_grace + 15).run()
-
-
-async def _try(assembly: Any) -> None:
-    async with running(assembly):
-        pass
