@@ -155,7 +155,7 @@ CASES = (
         "reads",
         measure_reads,
         (
-            *(Metric(name, "req/s", 3.0, more_is_better=True, digits=0) for name in READS),
+            *(Metric(name, "req/s", 5.0, more_is_better=True, digits=0) for name in READS),
             *(Metric(f"{name} / bare", "x", None, more_is_better=True, digits=3) for name in READS),
         ),
     ),

@@ -2,14 +2,17 @@
 
 import json
 import os
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bench.upstream import serve as serve_upstream
+from tests.support.databases import PLUGINS, new_database, store_tables
 from tests.support.serving import Chat, serving
+
+pytest.register_assert_rewrite("tests.support.server_stores")  # tests that plugins' tests import
 
 
 @pytest.hookimpl(wrapper=True)
@@ -43,11 +46,29 @@ async def upstream() -> AsyncIterator[Any]:
         yield running_upstream
 
 
-def openai_config(url: str, *, model: str = "fake", api: str = "responses", **tables: str) -> str:
-    """A config whose model is the fake upstream; `tables` add lines to `[server]`, `[chat]` and more."""
+def openai_config(
+    url: str,
+    *,
+    model: str = "fake",
+    api: str = "responses",
+    kind: str = "sqlite",
+    store: str = '[plugins.sqlite_store]\npath = "chat.db"\n',
+    **tables: str,
+) -> str:
+    """A config whose model is the fake upstream.
+
+    Args:
+        url: where the upstream is.
+        model: the name of its model.
+        api: which of its APIs.
+        kind: the kind of database; a name of `sqlite_store` in `enabled` becomes that of its plugin.
+        store: the table of the store's plugin.
+        tables: lines for `[server]`, `[chat]` and more.
+    """
     extra = tables.pop("extra", "")
+    enabled = tables.pop("enabled", '["sqlite_store", "openai_provider", "todo_tools"]')
     return f"""
-enabled = {json.dumps(json.loads(tables.pop("enabled", '["sqlite_store", "openai_provider", "todo_tools"]')))}
+enabled = {enabled.replace("sqlite_store", PLUGINS[kind])}
 [server]
 {tables.pop("server", "")}
 [chat]
@@ -57,14 +78,26 @@ model = "openai/{model}"
 [agents.helper]
 instructions = "You help."
 tools = {tables.pop("tools", '["todo_tools.*"]')}
-[plugins.sqlite_store]
-path = "chat.db"
+{store}
 [plugins.openai_provider]
 api_key = "sk-test"
 base_url = "{url}"
 api = "{api}"
 {extra}
 """
+
+
+@pytest.fixture
+def kind() -> str:
+    """The kind of the database; tests over others parametrise it."""
+    return "sqlite"
+
+
+@pytest.fixture
+def store_url(kind: str, tmp_path: Path) -> Iterator[str]:
+    """The URL of an empty database of that kind."""
+    with new_database(kind, tmp_path) as url:
+        yield url
 
 
 @pytest.fixture(params=["responses", "chat_completions"])
@@ -74,17 +107,20 @@ def api(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def configure(write_config: Callable[..., Path], upstream: Any) -> Callable[..., Path]:
+def configure(
+    write_config: Callable[..., Path], upstream: Any, kind: str, store_url: str
+) -> Callable[..., Path]:
     """Write a config whose model is the fake upstream."""
 
     def configure_with(**options: str) -> Path:
-        return write_config(openai_config(upstream.url, **options))
+        store = store_tables(kind, store_url)
+        return write_config(openai_config(upstream.url, kind=kind, store=store, **options))
 
     return configure_with
 
 
 @pytest.fixture
 async def chat(configure: Callable[..., Path]) -> AsyncIterator[Chat]:
-    """A client of a server over SQLite and the fake upstream."""
+    """A client of a server over a database of that kind and the fake upstream."""
     async with serving(configure()) as client:
         yield client

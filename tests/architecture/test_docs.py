@@ -98,7 +98,8 @@ def test_the_example_environment_names_what_the_shipped_config_reads(tmp_path):
         for line in (ROOT / ".env.example").read_text().splitlines()
         if "=" in line[:30] and line[0] != "#"
     }
-    config = re.sub(r"#.*", "", (ROOT / "config.toml").read_text())
+    shipped_configs = [(ROOT / name).read_text() for name in ("config.toml", "config.postgres.toml")]
+    config = re.sub(r"#.*", "", "".join(shipped_configs))
     read = set(re.findall(r'env = "(\w+)"', config)) | {"OPENAI_API_KEY"}
     assert example == read
     shipped = tmp_path / "config.toml"

@@ -25,6 +25,7 @@ LAYERS = (
     "settings",
     "interfaces",  # what plugins implement and are given
     "sql",  # one implementation of the store's interface, and what plugins with tables use
+    "testing",  # what plugins' own tests use; nothing else imports it
     "hookspecs",
     "config",
     "plugins",

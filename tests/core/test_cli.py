@@ -157,7 +157,13 @@ def test_plugins_lists_what_is_enabled_and_installed(config, site):
     assert rows["plugin"] == ["state", "distribution", "version", "api", "gives"]
     assert rows["dice"] == ["enabled", "fake-dice", "1.0", "1", "tools"]
     assert rows["resting"] == ["installed", "fake-resting", "1.0"]
-    assert rows["sqlite_store"] == ["enabled", "chatrack", chatrack.__version__, "1", "store, migrations"]
+    assert rows["sqlite_store"] == [
+        "enabled",
+        "chatrack",
+        chatrack.__version__,
+        "1",
+        "store, user_data, migrations",
+    ]
     assert rows["openai_provider"][0] == "enabled"
     assert site.imported("resting") is None
 

@@ -38,7 +38,7 @@ async def test_t6_an_unknown_type_is_a_400_that_guesses_what_was_meant(chat):
 
 
 @pytest.mark.parametrize(
-    ("kind", "params", "field"),
+    ("request_type", "params", "field"),
     [
         ("threads.get_by_id", {}, "params.thread_id"),
         ("threads.create", {}, "params.input"),
@@ -52,8 +52,8 @@ async def test_t6_an_unknown_type_is_a_400_that_guesses_what_was_meant(chat):
         ("threads.list", {"order": "sideways"}, "params.order"),
     ],
 )
-async def test_t6_a_missing_or_wrong_field_is_a_400_that_names_it(chat, kind, params, field):
-    assert_problem(await chat.call(kind, **params), 400, field)
+async def test_t6_a_missing_or_wrong_field_is_a_400_that_names_it(chat, request_type, params, field):
+    assert_problem(await chat.call(request_type, **params), 400, field)
 
 
 @pytest.mark.parametrize("limit", [-5, 0])
@@ -114,7 +114,7 @@ UNKNOWN = "thr_00000000000000000000000000000000"
 
 
 @pytest.mark.parametrize(
-    ("kind", "params"),
+    ("request_type", "params"),
     [
         ("threads.get_by_id", {}),
         ("items.list", {}),
@@ -131,8 +131,8 @@ UNKNOWN = "thr_00000000000000000000000000000000"
         ("threads.sync_custom_action", {"action": {"type": "a.b"}}),
     ],
 )
-async def test_t5_an_unknown_thread_is_a_404_before_anything_else(chat, kind, params):
-    assert_problem(await chat.call(kind, thread_id=UNKNOWN, **params), 404)
+async def test_t5_an_unknown_thread_is_a_404_before_anything_else(chat, request_type, params):
+    assert_problem(await chat.call(request_type, thread_id=UNKNOWN, **params), 404)
 
 
 async def test_an_unknown_item_or_cursor_is_a_404(chat):

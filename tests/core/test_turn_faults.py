@@ -71,7 +71,7 @@ async def test_t3_a_write_that_was_begun_is_finished_whoever_is_cancelled(chat):
     gate = asyncio.Event()
 
     class Slow:
-        async def write(self, lease, records, *, remove, uncommitted):
+        async def write(self, lease, records, *, remove, pauses, uncommitted):
             await gate.wait()
             written.extend(record.id for record in records)
 

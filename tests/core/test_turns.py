@@ -1,4 +1,4 @@
-"""Turns over both of OpenAI's APIs, against an upstream that refuses what the real one refuses."""
+"""Turns over both of OpenAI's APIs and every kind of store, against an upstream that refuses what the real one refuses."""
 
 import asyncio
 import json
@@ -7,7 +7,16 @@ from itertools import pairwise
 
 import pytest
 
+from tests.support.databases import KINDS, only_sqlite, over_apis_and_stores
 from tests.support.serving import answer_of, errors_of, is_delta, message, serving, text_of
+
+not_about_the_store = only_sqlite("nothing of it is in the store")
+
+
+@pytest.fixture(params=KINDS)
+def kind(request):
+    """Every kind of database."""
+    return request.param
 
 
 async def until(condition, seconds: float = 5.0):
@@ -23,6 +32,7 @@ async def until(condition, seconds: float = 5.0):
         await asyncio.sleep(0.02)
 
 
+@over_apis_and_stores
 async def test_t1_t2_many_turns_are_stored_each_once_and_in_order(configure, api):
     async with serving(configure(api=api)) as chat:
         thread, events = await chat.create("echo: answer 0")
@@ -37,6 +47,7 @@ async def test_t1_t2_many_turns_are_stored_each_once_and_in_order(configure, api
         assert len({item["id"] for item in items}) == 12
 
 
+@over_apis_and_stores
 async def test_t1_a_message_has_one_id_of_ours_from_its_first_event_to_its_last(configure, api):
     async with serving(configure(api=api)) as chat:
         thread, events = await chat.create("hello")
@@ -50,6 +61,7 @@ async def test_t1_a_message_has_one_id_of_ours_from_its_first_event_to_its_last(
         assert (await chat.items(thread))[1] == done
 
 
+@not_about_the_store
 async def test_t9_ids_carry_at_least_122_bits(chat):
     thread, _ = await chat.create("hello")
     for value in [thread, *(item["id"] for item in await chat.items(thread))]:
@@ -65,6 +77,7 @@ async def test_t8_every_time_on_the_wire_is_utc(chat):
         assert abs((datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds()) < 60
 
 
+@over_apis_and_stores
 async def test_t15_tool_calls_and_results_are_remembered_and_never_shown(configure, api):
     async with serving(configure(api=api)) as chat:
         thread, events = await chat.create('call create_todo {"title": "buy milk"}')
@@ -80,6 +93,7 @@ async def test_t15_tool_calls_and_results_are_remembered_and_never_shown(configu
         assert {item["type"] for item in await chat.items(thread)} == {"user_message", "assistant_message"}
 
 
+@over_apis_and_stores
 async def test_t15_parallel_calls_keep_their_results(configure, api):
     async with serving(configure(api=api)) as chat:
         thread, events = await chat.create(
@@ -92,6 +106,7 @@ async def test_t15_parallel_calls_keep_their_results(configure, api):
             assert answer_of(events).count("call:create_todo") >= 2
 
 
+@not_about_the_store
 async def test_a_tool_that_fails_tells_the_model_and_not_the_user_and_the_turn_goes_on(configure, api):
     async with serving(configure(api=api)) as chat:
         _, events = await chat.create('call create_todo {"title": ""}')
@@ -102,6 +117,7 @@ async def test_a_tool_that_fails_tells_the_model_and_not_the_user_and_the_turn_g
         assert "Traceback" not in answer_of(events)
 
 
+@over_apis_and_stores
 async def test_t3_t4_hanging_up_stops_the_model_and_keeps_the_partial_answer(configure, upstream, api):
     async with serving(configure(api=api, model="fake-n200-d20")) as chat:
         received = ""
@@ -127,6 +143,7 @@ async def test_t3_t4_hanging_up_stops_the_model_and_keeps_the_partial_answer(con
         assert "cancelled" in answer_of(events)
 
 
+@over_apis_and_stores
 async def test_hanging_up_at_once_leaves_a_thread_that_takes_messages(configure, api):
     async with serving(configure(api=api, model="fake-n200-d20-f300")) as chat:
         async with chat.stream("threads.create", input=message("tell me")) as events:
@@ -137,6 +154,7 @@ async def test_hanging_up_at_once_leaves_a_thread_that_takes_messages(configure,
         assert not errors_of(await chat.say(thread, "echo: back"))
 
 
+@over_apis_and_stores
 async def test_a_disconnect_lets_the_turn_go_on_when_it_is_configured_so(configure, upstream, api):
     async with serving(configure(api=api, model="fake-n50-d10", chat='on_disconnect = "continue"')) as chat:
         async with chat.stream("threads.create", input=message("tell me")) as events:
@@ -188,6 +206,7 @@ async def test_t11_a_rename_during_a_turn_stays(configure):
         assert (await chat.get("threads.get_by_id", thread_id=thread))["title"] == "Mine"
 
 
+@over_apis_and_stores
 async def test_t12_text_that_was_seen_before_a_failure_is_kept(configure, api):
     async with serving(configure(api=api, model="fake-n50-x20-d2", tools="[]")) as chat:
         thread, events = await chat.create("tell me")
@@ -202,6 +221,7 @@ async def test_t12_text_that_was_seen_before_a_failure_is_kept(configure, api):
         assert "failed before it was complete" in answer_of(events)
 
 
+@not_about_the_store
 @pytest.mark.parametrize("status", [400, 401, 429, 500])
 async def test_a_provider_that_refuses_ends_the_stream_with_an_error_event(configure, api, status):
     async with serving(configure(api=api, model=f"fake-e{status}")) as chat:
@@ -217,6 +237,7 @@ async def test_a_provider_that_refuses_ends_the_stream_with_an_error_event(confi
         assert not errors_of(await chat.say(thread, "echo: again"))
 
 
+@over_apis_and_stores
 async def test_t10_a_retry_replaces_the_old_answer_once_the_new_one_is_complete(configure, api):
     async with serving(configure(api=api)) as chat:
         thread, _ = await chat.create("echo: first")
@@ -233,6 +254,7 @@ async def test_t10_a_retry_replaces_the_old_answer_once_the_new_one_is_complete(
         assert answer_of(events) == "user:echo: first | assistant:first | user:history?"
 
 
+@over_apis_and_stores
 async def test_t10_a_retry_that_fails_leaves_the_old_answer(configure, api):
     async with serving(configure(api=api)) as chat:
         thread, _ = await chat.create("tell me")
@@ -294,6 +316,7 @@ async def test_the_history_window_drops_whole_turns_in_blocks(configure, upstrea
         assert max(len(json.dumps(window)) for window in shown) < 8000
 
 
+@not_about_the_store
 async def test_the_first_message_names_the_thread(chat):
     _, events = await chat.create(
         "  What is\n the  best way to peel an orange without getting juice everywhere?  "
@@ -361,6 +384,7 @@ async def test_t25_a_thread_comes_with_its_oldest_items_and_pages_on_from_there(
     assert newest["data"] == everything[::-1][:5]
 
 
+@not_about_the_store
 async def test_json_is_compressed_and_streams_never_are(chat):
     thread, _ = await chat.create("echo: " + "word " * 500)
     response = await chat.call("threads.get_by_id", thread_id=thread)
@@ -382,6 +406,7 @@ async def test_json_is_compressed_and_streams_never_are(chat):
     await stream.aclose()
 
 
+@not_about_the_store
 async def test_cross_origin_requests_are_answered_for_the_configured_origins(configure):
     config = configure(server='cors_origins = ["http://page.example"]')
     async with serving(config) as chat:
@@ -404,6 +429,7 @@ async def test_cross_origin_requests_are_answered_for_the_configured_origins(con
         assert "access-control-allow-origin" not in refused.headers
 
 
+@not_about_the_store
 async def test_an_error_is_readable_across_origins(configure):
     async with serving(configure(server='cors_origins = ["http://page.example"]')) as chat:
         for response in (

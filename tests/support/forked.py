@@ -1,35 +1,60 @@
-"""Starting `chatrack` quickly: a process that has imported it already forks, and the child is the command.
+"""Starting commands quickly: a process that has imported what they need forks, and the child is the command.
 
-What the child does is what the installed script does; importing is nine tenths of a start, and a suite starts
-a hundred servers. A few tests run the script itself.
+What the child does is what the installed script, or `python -m`, does; importing is nine tenths of a start, and
+a suite starts hundreds of servers. A few tests run the script itself.
 """
 
 import multiprocessing
 import os
+import runpy
 import signal
 import sys
 from pathlib import Path
 
 _PRELOADED = [
     "alembic.command",
+    "alembic.config",
+    "anyio._backends._asyncio",
+    "bench.upstream",
     "chatrack.builtin.demo_provider",
     "chatrack.builtin.openai_provider",
     "chatrack.builtin.sqlite_store",
     "chatrack.cli.serve",
     "chatrack.http.process",
     "chatrack.http.workers",
+    "chatrack.sql.backends.mysql",
+    "chatrack.sql.backends.postgresql",
+    "chatrack.sql.backends.sqlite",
+    "chatrack_mysql_store",
+    "chatrack_postgres_store",
     "chatrack_todo_tools",
+    "encodings.idna",
+    "httpcore2",
+    "litestar._kwargs.kwargs_model",
+    "litestar.middleware.response_cache",
+    "litestar.plugins.attrs",
+    "litestar.plugins.pydantic",
+    "openai.lib.streaming.responses",
+    "openai.resources.chat",
+    "openai.resources.responses",
+    "sqlalchemy.dialects.mysql.asyncmy",
+    "sqlalchemy.dialects.postgresql.asyncpg",
+    "truststore",
+    "uvicorn.lifespan.off",
+    "uvicorn.loops.uvloop",
+    "tests.support.warm",  # the last
 ]
+"""What servers import, also late: names that are not there are not missed."""
 
 context = multiprocessing.get_context("forkserver")
 context.set_forkserver_preload(_PRELOADED)
 
 
 class Forked:
-    """A running `chatrack`, with the few methods of `subprocess.Popen` that tests need.
+    """A running command, with the few methods of `subprocess.Popen` that tests need.
 
     Args:
-        command: the script and its arguments.
+        command: `chatrack` and its arguments, or Python with `-m`, a module and its arguments.
         cwd: its folder.
         env: its environment.
         log: the file for what it prints.
@@ -73,6 +98,10 @@ def _be(command: list[str], cwd: str, env: dict[str, str], log: str) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
     sys.path[:0] = [folder for folder in env.get("PYTHONPATH", "").split(os.pathsep) if folder]
+    if command[1] == "-m":
+        sys.argv = command[2:]
+        runpy.run_module(command[2], run_name="__main__", alter_sys=True)
+        return
     sys.argv = command
     from chatrack.cli import main
 

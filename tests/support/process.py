@@ -235,8 +235,8 @@ class Processes:
 
     def _start(self, kind: Callable[..., T], command: list[str], folder: Path, environ: dict[str, str]) -> T:
         log = self._folder / f"process-{len(self._started)}.log"
-        forked = command[0] == str(CHATRACK) and not self.fresh
-        process: Any = kind(command, folder, log, {**_plain_environ(), **environ}, forked=forked)
+        environ = {**_plain_environ(), **environ}
+        process: Any = kind(command, folder, log, environ, forked=not self.fresh)
         self._started.append(process)
         return process
 

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
         ToolError,
         TurnContext,
         User,
+        UserData,
+        UserRecord,
         function_tool,
     )
     from chatrack.settings import Secret, Settings
@@ -68,6 +70,8 @@ _HOMES = {
         "ToolError",
         "TurnContext",
         "User",
+        "UserData",
+        "UserRecord",
         "function_tool",
     ),
     "chatrack.settings": ("Secret", "Settings"),
@@ -100,6 +104,8 @@ __all__ = [
     "Unauthenticated",
     "Unavailable",
     "User",
+    "UserData",
+    "UserRecord",
     "__version__",
     "function_tool",
     "hookimpl",

@@ -22,7 +22,7 @@
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-Stage = Literal["install", "import", "api", "settings", "hook", "start"]
+Stage = Literal["install", "import", "api", "settings", "hook", "start", "copy", "export", "purge"]
 """Where in its life a plugin failed."""
 
 

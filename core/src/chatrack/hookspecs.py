@@ -20,6 +20,7 @@ from chatrack.interfaces import (
     ModelProvider,
     Store,
     Tool,
+    UserData,
 )
 
 if TYPE_CHECKING:
@@ -118,10 +119,26 @@ class HookSpecs:
         """
 
     @hookspec
+    def user_data(self, database: "Database | None") -> UserData:  # type: ignore[empty-body]
+        """Give the export and purge of what the plugin keeps about a user.
+
+        Result: a `UserData`; for tables, `chatrack.sql.TableData`.
+        Rule: any; a `name` twice is an error.
+        Example::
+
+            @chatrack.hookimpl
+            def user_data(self, database):
+                rolls = OwnedTable(
+                    table=rolls_table, kind="roll", moments=["rolled_at"], age="rolled_at"
+                )
+                return TableData(database, name="dice", tables=[rolls])
+        """
+
+    @hookspec
     def migrations(self, database: "Database | None") -> Migrations:  # type: ignore[empty-body]
         """Give the history of the plugin's tables.
 
-        Result: `Migrations`: the alembic folder, a version table of its own and the database.
+        Result: `Migrations`: the alembic folder, a version table of its own, the database and the tables.
         Rule: any; a version table twice in one database is an error.
         Example::
 
@@ -129,7 +146,7 @@ class HookSpecs:
             def migrations(self, database):
                 return Migrations(
                     name="dice", folder=Path(__file__).parent / "migrations",
-                    version_table="dice_version", database=database,
+                    version_table="dice_version", database=database, tables=metadata,
                 )
         """
 

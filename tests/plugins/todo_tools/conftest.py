@@ -1,17 +1,21 @@
-"""A todo list over a real SQLite file, and its tools called the way the Agents SDK calls them."""
+"""A todo list over a database of each kind, and its tools called the way the Agents SDK calls them."""
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from agents.tool_context import ToolContext
 from chatkit.types import ThreadMetadata
+from sqlalchemy import delete
 
 from chatrack import RequestContext, TurnContext, User
 from chatrack.clock import now
-from chatrack.sql import Database, migrate
+from chatrack.sql import Database, Pool, migrate
 from chatrack_todo_tools import TodoToolsPlugin
+from chatrack_todo_tools.tables import todos
+from tests.support.databases import KINDS, new_database
 
 ADA = User(id="ada")
 
@@ -27,11 +31,23 @@ def turn_of(user: User) -> TurnContext:
     return TurnContext(request=request, thread=thread, turn_id="trn_1", emit=emit)
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session", params=KINDS)
+async def migrated(request, tmp_path_factory) -> AsyncIterator[str]:
+    """The URL of a database with the table; made once, for a hundred short tests."""
+    with new_database(request.param, tmp_path_factory.mktemp("todos")) as url:
+        database = Database(url)
+        await database.start()
+        await migrate(TodoToolsPlugin(TodoToolsPlugin.Settings()).migrations(database))
+        await database.stop()
+        yield url
+
+
 @pytest.fixture
-async def database(tmp_path) -> AsyncIterator[Database]:
-    database = Database(f"sqlite:///{tmp_path}/todos.db")
+async def database(migrated) -> AsyncIterator[Database]:
+    """A database with an empty table."""
+    database = Database(migrated, pool=Pool(size=2, max_overflow=4))
     await database.start()
-    await migrate(TodoToolsPlugin(TodoToolsPlugin.Settings()).migrations(database))
+    await database.write(lambda connection: connection.execute(delete(todos)))
     yield database
     await database.stop()
 

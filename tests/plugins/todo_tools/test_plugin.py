@@ -35,7 +35,7 @@ async def test_without_a_url_the_todos_are_in_the_database_of_the_store(database
     await database.health()
 
 
-@pytest.mark.parametrize("hook", ["tools", "migrations"])
+@pytest.mark.parametrize("hook", ["tools", "user_data", "migrations"])
 async def test_without_a_url_and_without_a_database_the_mistake_is_named(hook):
     with pytest.raises(StartupError, match=r"\[plugins\.todo_tools\] url"):
         getattr(TodoToolsPlugin(Settings()), hook)(None)
@@ -95,4 +95,4 @@ async def test_every_hook_is_one_that_chatrack_knows():
         lines: list[str] = []
 
     (loaded,) = load(["todo_tools"], {}, installed={"todo_tools": Found()}, source=None, problems=Problems)
-    assert set(loaded.hooks) == {"tools", "agents", "migrations", "lifespan"}
+    assert set(loaded.hooks) == {"tools", "agents", "user_data", "migrations", "lifespan"}

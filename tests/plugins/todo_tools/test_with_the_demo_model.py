@@ -1,4 +1,4 @@
-"""The list kept by the demo model, through the Agents SDK, over a real SQLite file."""
+"""The list kept by the demo model, through the Agents SDK, over a database of each kind."""
 
 import pytest
 from agents import Agent, RunConfig, Runner

@@ -22,6 +22,7 @@ from chatrack.interfaces import (
     ModelProvider,
     Store,
     Tool,
+    UserData,
 )
 from chatrack.plugins import Contribution, Installed, Plugins, discover, load
 from chatrack.settings import Problems, closest
@@ -45,6 +46,7 @@ class Assembly(msgspec.Struct, frozen=True, kw_only=True):
         agents: those that can be reached, by address.
         entry: the agent that meets the user.
         actions: handlers by action type.
+        user_data: what plugins keep about users.
         migrations: the histories of all tables.
         routes: by plugin.
         lifespans: what lives as long as the server, by plugin.
@@ -62,6 +64,7 @@ class Assembly(msgspec.Struct, frozen=True, kw_only=True):
     agents: Mapping[str, BoundAgent]
     entry: BoundAgent
     actions: Mapping[str, ActionHandler]
+    user_data: Sequence[Contribution[UserData]]
     migrations: Sequence[Contribution[Migrations]]
     routes: Sequence[Contribution[Sequence[ControllerRouterHandler]]]
     lifespans: Sequence[Contribution[AbstractAsyncContextManager[Any]]]
@@ -103,6 +106,7 @@ def assemble(
         bind(specs, tools, entry=entry, chat=config.chat, models=models, problems=problems) if entry else {}
     )
     actions = _actions(plugins, database, problems)
+    user_data = _user_data(plugins, database, problems)
     migrations = _migrations(plugins, database, problems)
     authenticators = [one for given in plugins.authenticators(database) for one in given.value]
     _check_exposure(config, bool(authenticators), problems)
@@ -120,6 +124,7 @@ def assemble(
         agents=bound,
         entry=bound[entry],
         actions=actions,
+        user_data=user_data,
         migrations=migrations,
         routes=plugins.routes(database),
         lifespans=plugins.lifespans(),
@@ -194,6 +199,19 @@ def _actions(plugins: Plugins, database: "Database | None", problems: Problems) 
                 problems.lines += plugins.error(given.plugin, "hook", message).lines
             actions[kind] = handler
     return actions
+
+
+def _user_data(
+    plugins: Plugins, database: "Database | None", problems: Problems
+) -> list[Contribution[UserData]]:
+    given = plugins.user_data(database)
+    owners: dict[str, str] = {}
+    for one in given:
+        other = owners.setdefault(one.value.name, one.plugin)
+        if other != one.plugin:
+            message = f"plugin {other} gives user data under the name {one.value.name} too"
+            problems.lines += plugins.error(one.plugin, "hook", message).lines
+    return given
 
 
 def _migrations(

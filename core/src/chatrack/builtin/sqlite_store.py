@@ -5,9 +5,8 @@ from pathlib import Path
 from sqlalchemy import URL
 
 import chatrack
-import chatrack.sql
-from chatrack import Migrations, Store, hookimpl
-from chatrack.sql import Database, SQLStore
+from chatrack import Migrations, Store, UserData, hookimpl
+from chatrack.sql import Database, SQLStore, store_data, store_migrations
 
 
 class SqliteStorePlugin:
@@ -31,11 +30,11 @@ class SqliteStorePlugin:
         return SQLStore(self.database)
 
     @hookimpl
+    def user_data(self) -> UserData:
+        """Give what the store's tables hold about users."""
+        return store_data(self.database)
+
+    @hookimpl
     def migrations(self) -> Migrations:
         """Give the history of the store's tables."""
-        return Migrations(
-            name="chatrack",
-            folder=Path(chatrack.sql.__file__).parent / "migrations",
-            version_table="chatrack_version",
-            database=self.database,
-        )
+        return store_migrations(self.database)

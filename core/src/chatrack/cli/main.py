@@ -90,9 +90,53 @@ def plugins(config: Path) -> None:
 
 
 @main.command()
+@click.option("--sql", is_flag=True, help="Print the SQL instead of running it.")
 @command
-def migrate(config: Path) -> None:
+def migrate(config: Path, *, sql: bool) -> None:
     """Bring the tables of the store and of the enabled plugins up to date."""
     from chatrack.cli.migrate import migrate as run
 
-    run(config)
+    run(config, sql=sql)
+
+
+@main.command()
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The config file to copy from.",
+)
+@click.option(
+    "--to", "target", type=click.Path(path_type=Path), help="The one to copy to, instead of --config."
+)
+@command
+def copy(config: Path, source: Path, target: Path | None) -> int:
+    """Copy everything from the databases of one config into the empty ones of another."""
+    from chatrack.cli.copy import copy as run
+
+    return run(source, target or config)
+
+
+@main.command()
+@click.option("--user", help="Whose data: the user's id.")
+@click.option("--tenant", help="The user's tenant; may be left out if there is only `default`.")
+@command
+def export(config: Path, user: str | None, tenant: str | None) -> int:
+    """Write all that is kept about a user to stdout, as JSON Lines."""
+    from chatrack.cli.export import export as run
+
+    return run(config, user=user, tenant=tenant)
+
+
+@main.command()
+@click.option("--user", help="Whose data: the user's id.")
+@click.option("--tenant", help="The user's tenant; may be left out if there is only `default`.")
+@click.option("--older-than", metavar="AGE", help="Instead, what is older than 12h, 90d or 4w, of all users.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@command
+def purge(config: Path, user: str | None, tenant: str | None, older_than: str | None, *, yes: bool) -> int:
+    """Remove all that is kept about a user, or all that is old."""
+    from chatrack.cli.purge import purge as run
+
+    return run(config, user=user, tenant=tenant, older_than=older_than, confirmed=yes)

@@ -4,12 +4,21 @@ from chatrack.interfaces.actions import ActionCall, ActionHandler
 from chatrack.interfaces.agents import AgentSpec
 from chatrack.interfaces.auth import Authenticator
 from chatrack.interfaces.context import RequestContext, TurnContext
+from chatrack.interfaces.lease import Lease
 from chatrack.interfaces.migrations import Migrations
 from chatrack.interfaces.models import Model, ModelProvider
-from chatrack.interfaces.records import ItemRecord, RecordPage, ThreadPage, ThreadRecord
-from chatrack.interfaces.store import Lease, Store
+from chatrack.interfaces.records import (
+    ItemRecord,
+    PauseRecord,
+    RecordPage,
+    ThreadPage,
+    ThreadRecord,
+    UsageRecord,
+)
+from chatrack.interfaces.store import Store
 from chatrack.interfaces.tools import Tool, ToolContext, ToolError, function_tool
 from chatrack.interfaces.user import LOCAL_USER, User
+from chatrack.interfaces.user_data import UserData, UserRecord
 
 __all__ = [
     "LOCAL_USER",
@@ -22,6 +31,7 @@ __all__ = [
     "Migrations",
     "Model",
     "ModelProvider",
+    "PauseRecord",
     "RecordPage",
     "RequestContext",
     "Store",
@@ -31,6 +41,9 @@ __all__ = [
     "ToolContext",
     "ToolError",
     "TurnContext",
+    "UsageRecord",
     "User",
+    "UserData",
+    "UserRecord",
     "function_tool",
 ]

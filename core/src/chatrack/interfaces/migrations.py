@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
+    from sqlalchemy import MetaData
+
     from chatrack.sql.database import Database
 
 
@@ -17,9 +19,11 @@ class Migrations(msgspec.Struct, frozen=True, kw_only=True):
         folder: the alembic folder, with `versions/` in it; shipped inside the package.
         version_table: where alembic notes the revision; unique in the database.
         database: the database it applies to.
+        tables: the tables that the history makes; without them `chatrack copy` cannot move what is in them.
     """
 
     name: str
     folder: Path
     version_table: str
     database: "Database"
+    tables: "MetaData | None" = None

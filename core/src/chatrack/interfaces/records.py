@@ -1,5 +1,6 @@
 """Threads and items as stores keep them: a few columns and the JSON that the client will see."""
 
+import re
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from chatkit.types import (
 from pydantic import BaseModel, TypeAdapter
 
 from chatrack.clock import as_utc, from_micros, to_micros, to_wire
+from chatrack.errors import BadRequest
 
 ITEM_FORMAT = 1
 """The version of the JSON in an item record."""
@@ -24,6 +26,9 @@ HIDDEN_TYPES = ("hidden_context_item", "sdk_hidden_context")
 _ITEM: TypeAdapter[ThreadItem] = TypeAdapter(ThreadItem)
 _ATTACHMENT: TypeAdapter[Attachment] = TypeAdapter(Attachment)
 _JSON = msgspec.json.Encoder()
+
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+"""NUL as JSON writes it; a backslash of the text itself is two."""
 
 
 class ItemRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +82,54 @@ class ThreadRecord(msgspec.Struct, frozen=True, kw_only=True):
     history_from: int = 0
 
 
+class PauseRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """An item of a thread that waits for somebody: the page's tool, an approval, an answer.
+
+    Args:
+        thread_id: the thread.
+        item_id: the item; when it goes, the pause goes.
+        turn_id: the turn that waits.
+        kind: what it waits for, such as `client_tool`.
+        data: what is needed to go on, as JSON.
+        created_at: microseconds since 1970.
+    """
+
+    thread_id: str
+    item_id: str
+    turn_id: str
+    kind: str
+    data: str = "{}"
+    created_at: int
+
+
+class UsageRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What one agent of a turn used of one model. Counts are None when the provider never told.
+
+    Args:
+        turn_id: the turn.
+        agent: the agent's name.
+        model: the model's name, `provider/model`.
+        thread_id: the thread.
+        requests: how often the model was called.
+        input_tokens: tokens read, those from the provider's cache included.
+        cached_tokens: those of them that came from the provider's cache.
+        output_tokens: tokens written, reasoning included.
+        reasoning_tokens: those of them that were reasoning.
+        created_at: microseconds since 1970.
+    """
+
+    turn_id: str
+    agent: str
+    model: str
+    thread_id: str
+    requests: int = 0
+    input_tokens: int | None = None
+    cached_tokens: int | None = None
+    output_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    created_at: int
+
+
 class RecordPage(msgspec.Struct, frozen=True, kw_only=True):
     """A page of items as records.
 
@@ -111,12 +164,31 @@ def item_to_record(item: ThreadItem, *, turn_id: str | None = None, origin: str 
         item: any ChatKit item.
         turn_id: the turn that writes it.
         origin: what the provider called it, as JSON.
+
+    Raises:
+        BadRequest: it holds a NUL character, which not every database can keep.
     """
     if item.created_at.tzinfo is None or item.created_at.utcoffset():
         item = item.model_copy(update={"created_at": as_utc(item.created_at)})
+    data = dump(item)
+    if holds_nul(data):
+        raise BadRequest("Text must not hold NUL characters.")
     return ItemRecord(
-        id=item.id, thread_id=item.thread_id, type=item.type, data=dump(item), turn_id=turn_id, origin=origin
+        id=item.id, thread_id=item.thread_id, type=item.type, data=data, turn_id=turn_id, origin=origin
     )
+
+
+def holds_nul(data: str) -> bool:
+    """Tell whether a text in some JSON holds a NUL character."""
+    return "\\u0000" in data and _NUL.search(data) is not None
+
+
+def without_nul(value: Any) -> Any:
+    """Give something that can be JSON without the NUL characters in its texts."""
+    data = _JSON.encode(value).decode()
+    if not holds_nul(data):
+        return value
+    return msgspec.json.decode(_NUL.sub(lambda found: found[0][: -len("\\u0000")], data))
 
 
 def record_to_item(record: ItemRecord) -> ThreadItem:

@@ -5,44 +5,27 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import chatkit.store
-import msgspec
 from chatkit.store import StoreItemType
 from chatkit.types import Attachment, FeedbackKind, Page, ThreadItem, ThreadMetadata
 
 from chatrack.ids import new_id
 from chatrack.interfaces.context import RequestContext
+from chatrack.interfaces.lease import Lease
 from chatrack.interfaces.records import (
     ItemRecord,
+    PauseRecord,
     RecordPage,
     ThreadPage,
     ThreadRecord,
+    UsageRecord,
     item_to_record,
     record_to_item,
     record_to_thread,
     thread_to_record,
 )
-from chatrack.interfaces.user import User
 
 if TYPE_CHECKING:
     from chatrack.sql.database import Database
-
-
-class Lease(msgspec.Struct, frozen=True, kw_only=True):
-    """The right to write into a thread, held by one turn at a time.
-
-    Args:
-        thread_id: the thread.
-        turn_id: the turn that holds it.
-        fence: grows with every acquisition; every write of the turn carries it, and a smaller one is refused.
-        user: whose thread it is.
-        interrupted: the turn that held it before died and never gave it back.
-    """
-
-    thread_id: str
-    turn_id: str
-    fence: int
-    user: User
-    interrupted: bool = False
 
 
 class Store(chatkit.store.Store[RequestContext], ABC):
@@ -141,6 +124,7 @@ class Store(chatkit.store.Store[RequestContext], ABC):
         *,
         first: int | None = None,
         before: int | None = None,
+        budget: int | None = None,
     ) -> list[ItemRecord]:
         """Load what the model may see, oldest first, hidden items included.
 
@@ -149,6 +133,19 @@ class Store(chatkit.store.Store[RequestContext], ABC):
             context: who is asking.
             first: begin at this sequence; at the thread's `history_from` if None.
             before: leave out this sequence and what follows it.
+            budget: stop, going back from the newest, when the items' data is longer than so many characters and
+                the newest turn is there as a whole; what comes before is neither read nor given.
+
+        Raises:
+            NotFound: no such thread.
+        """
+
+    @abstractmethod
+    async def load_pauses(self, thread_id: str, context: RequestContext) -> list[PauseRecord]:
+        """Load what a thread waits for, in the order of its items; those of an uncommitted retry are left out.
+
+        Raises:
+            NotFound: no such thread.
         """
 
     # -- the turn --------------------------------------------------------------------------------------
@@ -176,7 +173,8 @@ class Store(chatkit.store.Store[RequestContext], ABC):
             create: the thread itself, if it is to be created.
             items: what opens the turn.
             attachments: files of the user's that become this thread's.
-            after_interruption: written before `items` if the last turn died; its uncommitted items are dropped.
+            after_interruption: written before `items` if the last turn died; if that was a retry, its uncommitted
+                items are dropped instead.
 
         Raises:
             NotFound: no such thread, or an attachment that is unknown or another thread's.
@@ -198,6 +196,8 @@ class Store(chatkit.store.Store[RequestContext], ABC):
         items: Sequence[ItemRecord] = (),
         *,
         remove: Sequence[str] = (),
+        pauses: Sequence[PauseRecord] = (),
+        resolve: Sequence[str] = (),
         uncommitted: bool = False,
     ) -> None:
         """Add or replace items, and remove some, in one transaction. An item keeps its place when replaced (T18).
@@ -205,7 +205,9 @@ class Store(chatkit.store.Store[RequestContext], ABC):
         Args:
             lease: the right to do so.
             items: what to add or replace, in order.
-            remove: ids of items to remove; unknown ones are ignored.
+            remove: ids of items to remove, with what was said of them; unknown ones are ignored.
+            pauses: which of the thread's items wait for somebody from now on.
+            resolve: ids of items that wait no longer; unknown ones are ignored.
             uncommitted: new items stay invisible until `end_turn` commits them.
 
         Raises:
@@ -228,6 +230,7 @@ class Store(chatkit.store.Store[RequestContext], ABC):
         *,
         replace: Sequence[str] = (),
         drop: bool = False,
+        usage: Sequence[UsageRecord] = (),
     ) -> None:
         """Write the last items, commit or drop the uncommitted ones, and give the thread back, in one transaction.
 
@@ -236,6 +239,7 @@ class Store(chatkit.store.Store[RequestContext], ABC):
             items: what closes the turn.
             replace: ids of the items that the turn's uncommitted ones take the place of.
             drop: remove the turn's uncommitted items instead of committing them.
+            usage: what the turn used of which models.
 
         Raises:
             LeaseLost: the fence is stale; nothing was written.

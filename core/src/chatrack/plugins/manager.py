@@ -21,6 +21,7 @@ from chatrack.interfaces import (
     ModelProvider,
     Store,
     Tool,
+    UserData,
 )
 from chatrack.plugins.loading import Loaded
 
@@ -119,6 +120,15 @@ class Plugins:
             for kind, handler in one.value.items():
                 if not inspect.iscoroutinefunction(handler):
                     raise self._wrong(one.plugin, "actions", f"an async function for {kind!r}", handler)
+        return given
+
+    def user_data(self, database: "Database | None") -> list[Contribution[UserData]]:
+        """Ask for the export and purge of what is kept about users."""
+        given = self._call("user_data", UserData, database=database)
+        for one in given:
+            name = getattr(one.value, "name", None)
+            if not isinstance(name, str) or not name:
+                raise self.error(one.plugin, "hook", "`user_data` must return a UserData with a `name`")
         return given
 
     def migrations(self, database: "Database | None") -> list[Contribution[Migrations]]:

@@ -1,4 +1,7 @@
-"""From the Agents SDK's stream to ChatKit's events, with ids of our own (T1) and nothing of the model's lost (T15)."""
+"""From the Agents SDK's stream to ChatKit's events, with ids of our own (T1) and nothing of the model's lost (T15).
+
+But for NUL characters: what a model says is not to be trusted, and no database is asked to keep them.
+"""
 
 import json
 from typing import Any
@@ -26,6 +29,7 @@ from chatkit.types import (
 
 from chatrack.clock import now
 from chatrack.ids import new_id
+from chatrack.interfaces.records import without_nul
 from chatrack.server.history import model_item_content
 
 _log = structlog.get_logger(source="chatrack.stream")
@@ -69,7 +73,8 @@ class AgentStream:
         message = self._messages.get(event.output_index)
         if message is None or not event.delta:
             return ()
-        update = AssistantMessageContentPartTextDelta(content_index=event.content_index, delta=event.delta)
+        delta = event.delta.replace("\0", "")
+        update = AssistantMessageContentPartTextDelta(content_index=event.content_index, delta=delta)
         return (ThreadItemUpdatedEvent(item_id=message.id, update=update),)
 
     def _part_added(self, event: Any) -> tuple[ThreadStreamEvent, ...]:
@@ -139,7 +144,7 @@ class AgentStream:
             id=new_id("sdk_hidden_context"),
             thread_id=self.thread_id,
             created_at=now(),
-            content=model_item_content(raw, self.model),
+            content=model_item_content(without_nul(raw), self.model),
         )
 
     def _message(self, raw: Any) -> AssistantMessageItem:
@@ -151,9 +156,9 @@ class AgentStream:
     def _content(self, part: Any) -> AssistantMessageContent | None:
         if part.type == "output_text":
             annotations = [one for one in map(_annotation_of, part.annotations or []) if one is not None]
-            return AssistantMessageContent(text=part.text, annotations=annotations)
+            return AssistantMessageContent(text=part.text.replace("\0", ""), annotations=annotations)
         if part.type == "refusal":
-            return AssistantMessageContent(text=part.refusal)
+            return AssistantMessageContent(text=part.refusal.replace("\0", ""))
         return None
 
 

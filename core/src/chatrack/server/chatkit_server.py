@@ -24,7 +24,7 @@ from chatrack.interfaces import ItemRecord, RequestContext, Store
 from chatrack.interfaces.records import dump, is_hidden
 from chatrack.server import planning, reading
 from chatrack.server.agent_stream import AgentStream
-from chatrack.server.history import to_input, window
+from chatrack.server.history import CHARACTERS, to_input, window
 from chatrack.server.plans import Plan
 from chatrack.server.requests import parse
 from chatrack.server.subscriber import Subscriber
@@ -114,6 +114,7 @@ class ChatrackServer(ChatKitServer[RequestContext]):
             context=turn.tool_context,
             max_turns=entry.spec.max_turns,
             run_config=_RUN_CONFIG,
+            hooks=turn.meter,
         )
         turn.running = result
         stream = AgentStream(thread.id, entry.model)
@@ -174,10 +175,12 @@ class ChatrackServer(ChatKitServer[RequestContext]):
     async def _shown_to_model(self, thread: ThreadMetadata, turn: Turn) -> Sequence[ItemRecord]:
         assert turn.transcript is not None
         before = turn.plan.before
-        records = await self.store.load_history(thread.id, turn.context, before=before)
+        budget = self.chat.history_tokens * CHARACTERS
+        load = self.store.load_history
+        records = await load(thread.id, turn.context, before=before, budget=budget)
         moved = not records
         if moved:  # the retry of a message from before the window
-            records = await self.store.load_history(thread.id, turn.context, first=0, before=before)
+            records = await load(thread.id, turn.context, first=0, before=before, budget=budget)
         shown = window(records, self.chat.history_tokens)
         if shown and (moved or shown[0].seq != records[0].seq):
             await self.store.start_history_at(turn.transcript.lease, shown[0].seq)

@@ -25,6 +25,9 @@ from chatrack.interfaces.records import ItemRecord, record_to_item
 
 _log = structlog.get_logger(source="chatrack.history")
 
+CHARACTERS = 4
+"""So many characters are counted as one token."""
+
 KEPT = 0.6
 """Of a full window so much is kept, so that the provider's prompt cache survives the turns in between."""
 
@@ -49,7 +52,7 @@ def window(records: Sequence[ItemRecord], budget: int) -> list[ItemRecord]:
 
     Args:
         records: the thread from the start of the current window on, oldest first.
-        budget: tokens, estimated at four bytes each.
+        budget: tokens, estimated at four characters each.
 
     Returns:
         All records if they fit; else the newest whole turns that fit in 60 % of the budget, at least one.
@@ -68,7 +71,7 @@ def window(records: Sequence[ItemRecord], budget: int) -> list[ItemRecord]:
 
 
 def _tokens(record: ItemRecord) -> int:
-    return math.ceil(len(record.data) / 4)
+    return math.ceil(len(record.data) / CHARACTERS)
 
 
 async def to_input(records: Sequence[ItemRecord]) -> list[TResponseInputItem]:

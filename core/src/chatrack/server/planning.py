@@ -1,6 +1,6 @@
 """From a streaming request to a plan: who asks for what exists is checked here, before the thread is taken."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, assert_never
 
 from chatkit.types import (
@@ -32,7 +32,7 @@ from chatkit.types import (
 from chatrack.clock import now
 from chatrack.errors import BadRequest, NotFound
 from chatrack.ids import new_id
-from chatrack.interfaces import ActionCall, ActionHandler, ItemRecord, Lease, RequestContext
+from chatrack.interfaces import ActionCall, ActionHandler, Lease, RequestContext
 from chatrack.interfaces.records import item_to_record, record_to_item, thread_to_record
 from chatrack.server.plans import Plan
 from chatrack.server.requests import check_result, check_size, clean_answers, clean_message
@@ -179,23 +179,15 @@ class _ClientToolOutput(Plan):
         self.output = output
 
     async def begin(self, turn: "Turn", lease: Lease) -> None:
-        load = self.server.store.load_history
-        call = _pending_call(await load(self.thread_id, turn.context))
-        # Wherever it stands: other items may have been shown since, more than the model is shown.
-        call = call or _pending_call(await load(self.thread_id, turn.context, first=0))
-        if call is None:
-            raise NotFound("No client tool call is waiting in this thread.")
-        done = call.model_copy(update={"status": "completed", "output": self.output})
-        await _complete(self, done, lease)
-
-
-def _pending_call(records: Sequence[ItemRecord]) -> ClientToolCallItem | None:
-    for record in reversed(records):
-        if record.type == "client_tool_call":
-            call = record_to_item(record)
+        store = self.server.store
+        # The newest: of what was asked before it, the page has let go.
+        for pause in reversed(await store.load_pauses(self.thread_id, turn.context)):
+            call = await store.load_item(self.thread_id, pause.item_id, turn.context)
             if isinstance(call, ClientToolCallItem) and call.status == "pending":
-                return call
-    return None
+                done = call.model_copy(update={"status": "completed", "output": self.output})
+                await _complete(self, done, lease)
+                return
+        raise NotFound("No client tool call is waiting in this thread.")
 
 
 class _StructuredInput(Plan):
@@ -220,7 +212,8 @@ class _StructuredInput(Plan):
 
 async def _complete(plan: Plan, item: ThreadItem, lease: Lease) -> None:
     """Store what the user has just completed, before anything is said of it."""
-    await plan.server.store.write(lease, [item_to_record(item, turn_id=lease.turn_id)])
+    record = item_to_record(item, turn_id=lease.turn_id)
+    await plan.server.store.write(lease, [record], resolve=[item.id])
     plan.opening = [*plan.opening, ThreadItemReplacedEvent(item=item)]
 
 

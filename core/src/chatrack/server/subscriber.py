@@ -31,7 +31,7 @@ class Subscriber:
 
     def put(self, chunk: bytes) -> None:
         """Add an encoded event. Never waits; a reader that lags too far behind is dropped instead."""
-        if self._left:
+        if self._left or self._ended:
             return
         self._chunks.append(chunk)
         self._size += len(chunk)

@@ -1,8 +1,10 @@
 """What a turn writes down: every event is stored as far as it has to be, and then sent."""
 
 import asyncio
+from collections.abc import Sequence
 
 from chatkit.types import (
+    ClientToolCallItem,
     Thread,
     ThreadCreatedEvent,
     ThreadItem,
@@ -15,12 +17,15 @@ from chatkit.types import (
     ThreadUpdatedEvent,
 )
 
-from chatrack.clock import as_utc
+from chatrack.clock import as_utc, now, to_micros
 from chatrack.errors import LeaseLost
-from chatrack.interfaces import ItemRecord, Lease, Store
+from chatrack.interfaces import ItemRecord, Lease, PauseRecord, Store
 from chatrack.interfaces.records import dump, is_hidden, item_to_record
 from chatrack.server.partial import Partial
 from chatrack.server.subscriber import Subscriber
+
+CLIENT_TOOL = "client_tool"
+"""The kind of a pause that waits for a tool of the page."""
 
 
 class Transcript:
@@ -125,6 +130,11 @@ class Transcript:
                 records.append(item_to_record(item, turn_id=self.lease.turn_id))
         return records
 
+    def save_again(self) -> None:
+        """Take back that half-streamed items were saved: they were not."""
+        for partial in self._partials.values():
+            partial.dirty = True
+
     async def close(self) -> None:
         """Accept no more events, and wait for the writes that are on their way."""
         self._closed = True
@@ -147,23 +157,49 @@ class Transcript:
             self._hidden.add(item.id)
             self._held_back.append(record)
         else:
-            await self._write([record])
+            await self._write([record], pauses=self._waiting(item))
 
-    async def _write(self, records: list[ItemRecord], *, remove: list[str] | None = None) -> None:
+    def _waiting(self, item: ThreadItem) -> list[PauseRecord]:
+        """Give what the thread waits for once an item is stored: the page's answer to a call of its tool (T16)."""
+        if not isinstance(item, ClientToolCallItem) or item.status != "pending":
+            return []
+        return [
+            PauseRecord(
+                thread_id=self.lease.thread_id,
+                item_id=item.id,
+                turn_id=self.lease.turn_id,
+                kind=CLIENT_TOOL,
+                created_at=to_micros(now()),
+            )
+        ]
+
+    async def _write(
+        self,
+        records: list[ItemRecord],
+        *,
+        remove: Sequence[str] = (),
+        pauses: Sequence[PauseRecord] = (),
+    ) -> None:
         async with self._lock:
             if self._inflight is not None and not self._inflight.done():
                 await _ended(self._inflight)  # of a caller that was cancelled
             # Not interruptible: what a cancelled caller began is finished, and `close` waits for it (T3).
-            self._inflight = asyncio.create_task(self._write_now(records, remove or []))
+            self._inflight = asyncio.create_task(self._write_now(records, remove, pauses))
             await asyncio.shield(self._inflight)
 
-    async def _write_now(self, records: list[ItemRecord], remove: list[str]) -> None:
+    async def _write_now(
+        self, records: list[ItemRecord], remove: Sequence[str], pauses: Sequence[PauseRecord]
+    ) -> None:
         if self.checkpointing is not None:
             await asyncio.wait([self.checkpointing])
         held_back, self._held_back = self._held_back, []
         try:
             await self._store.write(
-                self.lease, [*held_back, *records], remove=remove, uncommitted=self.uncommitted
+                self.lease,
+                [*held_back, *records],
+                remove=remove,
+                pauses=pauses,
+                uncommitted=self.uncommitted,
             )
         except BaseException:
             self._held_back = [*held_back, *self._held_back]

@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import functools
 import time
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
 from agents import RunResultStreaming
@@ -27,6 +29,7 @@ from chatrack.server.plans import Plan
 from chatrack.server.subscriber import Subscriber
 from chatrack.server.titles import ask_for_title
 from chatrack.server.transcript import Transcript
+from chatrack.server.usage import Meter
 
 if TYPE_CHECKING:
     from chatrack.server.chatkit_server import ChatrackServer
@@ -41,6 +44,8 @@ _MARKERS = {
 }
 _SETTLE = 5.0
 _TITLE = 2.0
+_AGAIN = 0.5
+"""Seconds after which a database that was away is asked again."""
 
 _log = structlog.get_logger(source="chatrack.turn")
 
@@ -73,6 +78,8 @@ class Turn:
         """What its work raised, if it did."""
         self.outcome: Outcome = "failed"
         """How it ended, once it has."""
+        self.meter = Meter(server.assembly.agents.values())
+        """Counts the tokens that it uses."""
         self.log = _log.bind(
             request_id=context.request_id,
             tenant=context.user.tenant_id,
@@ -118,7 +125,7 @@ class Turn:
             self.running = None
             duration = round((time.perf_counter() - started) * 1000)
             if self.outcome != "refused":
-                self.log.info("turn", outcome=self.outcome, duration_ms=duration)
+                self.log.info("turn", outcome=self.outcome, duration_ms=duration, **self.meter.total())
 
     @property
     def _writing(self) -> Transcript:
@@ -227,16 +234,25 @@ class Turn:
         outcome: Outcome = (
             "completed" if error is None and not stopped else "cancelled" if stopped else "failed"
         )
+        end = (
+            self._commit
+            if outcome == "completed"
+            else functools.partial(self._abandon, (self.cancelled or "shutdown") if stopped else "failed")
+        )
         try:
-            if outcome == "completed":
-                await self._commit()
-            else:
-                await self._abandon((self.cancelled or "shutdown") if stopped else "failed")
+            await end()
+        except Unavailable as away:
+            self._writing.send(failure or describe(away, self.log))
+            self._subscriber.end()
+            await self._end_late(self._drop if self.plan.retry else end)
+            return "failed"
         except Exception as late:  # noqa: BLE001  (whatever it is, the reader is told, and the thread given back)
             failure = failure or describe(late, self.log)
             outcome = "lost" if isinstance(late, LeaseLost) else "failed"
-            with contextlib.suppress(ChatrackError):
+            try:  # without what may be wrong with it
                 await self.server.store.end_turn(self._writing.lease, drop=self.plan.retry)
+            except Exception as again:  # noqa: BLE001  (as above)
+                self.log.warning("the thread was not given back", reason=type(again).__name__)
         if failure is not None:
             self._writing.send(failure)
         return outcome
@@ -246,10 +262,8 @@ class Turn:
         # What was shown and never said to be done is done now.
         records = [item_to_record(item, turn_id=self.id) for item in partial]
         late = [record for record in self._writing.late if record.id not in self.plan.replaces]
-        await self.server.store.end_turn(
-            self._writing.lease,
-            [*held_back, *records, *late],
-            replace=[*self.plan.replaces, *self._writing.late_removals],
+        await self._end(
+            [*held_back, *records, *late], replace=[*self.plan.replaces, *self._writing.late_removals]
         )
         for item in partial:
             self._writing.send(ThreadItemDoneEvent(item=item))
@@ -257,16 +271,42 @@ class Turn:
 
     async def _abandon(self, reason: str) -> None:
         """Keep what there is of the answer (T12), or, in a retry, nothing of it (T10)."""
-        end, lease = self.server.store.end_turn, self._writing.lease
         if self.plan.retry:
-            await end(lease, drop=True)
+            await self._drop()
             self._say_removed(self._writing.shown)
             return
         held_back, partial = self._writing.rest()
         records = [item_to_record(item, turn_id=self.id) for item in partial]
-        await end(lease, [*held_back, *records, self._marker(reason)])
+        await self._end([*held_back, *records, self._marker(reason)])
         for item in partial:
             self._writing.send(ThreadItemDoneEvent(item=item))
+
+    async def _drop(self) -> None:
+        await self._end(drop=True)
+
+    async def _end(self, items: Sequence[ItemRecord] = (), **how: Any) -> None:
+        usage = self.meter.records(thread_id=self.plan.thread_id, turn_id=self.id)
+        await self.server.store.end_turn(self._writing.lease, items, usage=usage, **how)
+
+    async def _end_late(self, end: Callable[[], Awaitable[None]]) -> None:
+        """Store what the user has seen when the database is back, if that is soon. Nobody watches any more."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.server.chat.lease
+        while loop.time() < deadline:
+            await asyncio.sleep(_AGAIN)
+            try:
+                await end()
+            except Unavailable:
+                continue
+            except ChatrackError as error:
+                self.log.warning("the end of a turn was not stored", reason=type(error).__name__)
+                return
+            except Exception:
+                self.log.exception("the end of a turn was not stored")
+                return
+            self.log.info("the end of a turn was stored when the database was back")
+            return
+        self.log.error("the end of a turn was not stored: the database did not come back in time")
 
     def _say_removed(self, ids: list[str]) -> None:
         events: list[ThreadStreamEvent] = [ThreadItemRemovedEvent(item_id=item_id) for item_id in ids]

@@ -153,6 +153,10 @@ class Turns:
             await self._server.store.checkpoint(
                 [(transcript.lease, records, transcript.uncommitted) for transcript, records in unsaved]
             )
+        except BaseException:
+            for transcript, _ in unsaved:
+                transcript.save_again()
+            raise
         finally:
             saved.set_result(None)
 

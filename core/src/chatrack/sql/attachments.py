@@ -4,11 +4,12 @@ from chatkit.types import Attachment
 from sqlalchemy import bindparam, delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from chatrack.clock import now, to_micros
 from chatrack.errors import NotFound
 from chatrack.interfaces.records import dump_attachment, load_attachment
 from chatrack.interfaces.user import User
 from chatrack.sql.ownership import owned_by, owner_values
-from chatrack.sql.reading import load_thread
+from chatrack.sql.reading import load_thread, within
 from chatrack.sql.tables import attachments
 
 _MINE = (attachments.c.id == bindparam("attachment"), owned_by(attachments))
@@ -18,21 +19,25 @@ async def save(connection: AsyncConnection, attachment: Attachment, user: User) 
     """Add or replace a record.
 
     Raises:
-        NotFound: the id, or the thread it names, is someone else's.
+        NotFound: the thread it names is someone else's.
+        IntegrityError: the id is someone else's, or was taken just now.
     """
     values = {"thread_id": attachment.thread_id, "data": dump_attachment(attachment)}
     if attachment.thread_id is not None:
-        await load_thread(connection, attachment.thread_id, user)
+        await load_thread(within(connection), attachment.thread_id, user)
     mine = await connection.execute(
         update(attachments).where(*_MINE).values(**values),
-        {"attachment": attachment.id, **owner_values(user)},
+        owner_values(user, attachment=attachment.id),
     )
     if mine.rowcount:
         return
-    taken = await connection.execute(select(attachments.c.id).where(attachments.c.id == attachment.id))
-    if taken.one_or_none() is not None:
-        raise NotFound("There is no such attachment.")
-    row = {"id": attachment.id, "tenant_id": user.tenant_id, "user_id": user.id, **values}
+    row = {
+        "id": attachment.id,
+        "tenant_id": user.tenant_id,
+        "user_id": user.id,
+        "created_at": to_micros(now()),
+        **values,
+    }
     await connection.execute(insert(attachments), row)
 
 
@@ -52,7 +57,7 @@ async def claim(connection: AsyncConnection, attachment: Attachment, user: User)
         update(attachments)
         .where(*_MINE, free)
         .values(thread_id=attachment.thread_id, data=dump_attachment(attachment)),
-        {"attachment": attachment.id, **owner_values(user)},
+        owner_values(user, attachment=attachment.id),
     )
     if claimed.rowcount == 0:
         raise NotFound("There is no such attachment.", field="params.input.attachments")
@@ -66,7 +71,7 @@ async def load(connection: AsyncConnection, attachment_id: str, user: User) -> A
     """
     row = (
         await connection.execute(
-            select(attachments.c.data).where(*_MINE), {"attachment": attachment_id, **owner_values(user)}
+            select(attachments.c.data).where(*_MINE), owner_values(user, attachment=attachment_id)
         )
     ).one_or_none()
     if row is None:
@@ -81,7 +86,7 @@ async def remove(connection: AsyncConnection, attachment_id: str, user: User) ->
         NotFound: the user has none of this id.
     """
     gone = await connection.execute(
-        delete(attachments).where(*_MINE), {"attachment": attachment_id, **owner_values(user)}
+        delete(attachments).where(*_MINE), owner_values(user, attachment=attachment_id)
     )
     if gone.rowcount == 0:
         raise NotFound("There is no such attachment.")

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import bindparam, delete, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from chatrack.clock import now, to_micros
 from chatrack.interfaces.records import ItemRecord
 from chatrack.interfaces.user import User
 from chatrack.sql.dialect import upsert
@@ -41,6 +42,7 @@ async def put_many(
     connection: AsyncConnection, dialect: str, writes: Sequence[tuple[User, int, Sequence[ItemRecord], bool]]
 ) -> None:
     """Add or replace items of several threads with two statements; arguments as in `put`, one tuple a thread."""
+    moment = to_micros(now())
     rows: list[dict[str, Any]] = []
     counters: list[dict[str, Any]] = []
     for user, next_seq, records, uncommitted in writes:
@@ -64,7 +66,11 @@ async def put_many(
         if records:
             # A replaced item leaves a gap in the sequence; only the order matters.
             counters.append(
-                {"thread": records[0].thread_id, "next": next_seq + len(records), **owner_values(user)}
+                {
+                    "next": next_seq + len(records),
+                    "moment": moment,
+                    **owner_values(user, thread=records[0].thread_id),
+                }
             )
     if not rows:
         return
@@ -76,7 +82,7 @@ async def remove(connection: AsyncConnection, thread_id: str, ids: Sequence[str]
     """Remove items and what was said of them; unknown ids are ignored."""
     if not ids:
         return
-    owner = {"thread": thread_id, **owner_values(user)}
+    owner = owner_values(user, thread=thread_id)
     for table, column in ((items, items.c.id), (feedback, feedback.c.item_id)):
         await connection.execute(
             delete(table).where(table.c.thread_id == bindparam("thread"), column.in_(ids), owned_by(table)),
@@ -95,7 +101,7 @@ async def commit(connection: AsyncConnection, thread_id: str, turn_id: str, *, u
             owned_by(items),
         )
         .values(uncommitted=False),
-        {"thread": thread_id, "turn": turn_id, **owner_values(user)},
+        owner_values(user, thread=thread_id, turn=turn_id),
     )
 
 
@@ -105,7 +111,7 @@ async def drop_uncommitted(connection: AsyncConnection, thread_id: str, *, user:
         delete(items).where(
             items.c.thread_id == bindparam("thread"), items.c.uncommitted.is_(True), owned_by(items)
         ),
-        {"thread": thread_id, **owner_values(user)},
+        owner_values(user, thread=thread_id),
     )
     return dropped.rowcount
 
@@ -126,5 +132,5 @@ def _put_statement(dialect: str) -> Any:
 _COUNT = (
     update(threads)
     .where(threads.c.id == bindparam("thread"), owned_by(threads))
-    .values(next_seq=bindparam("next"))
+    .values(next_seq=bindparam("next"), updated_at=bindparam("moment"))
 )

@@ -1,14 +1,16 @@
 """Taking, proving and giving back the right to write into a thread. Each function is part of a transaction."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, select, tuple_, update
+from sqlalchemy import BigInteger, Select, bindparam, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from chatrack.errors import LeaseLost, NotFound, ThreadBusy
-from chatrack.interfaces.store import Lease
+from chatrack.errors import LeaseLost, ThreadBusy
+from chatrack.interfaces.lease import Lease
 from chatrack.interfaces.user import User
+from chatrack.sql import reading
 from chatrack.sql.dialect import now_millis, upsert
 from chatrack.sql.ownership import owned_by, owner_values
 from chatrack.sql.tables import leases, threads
@@ -30,31 +32,25 @@ async def acquire(
         NotFound: the user has no such thread.
         ThreadBusy: another turn holds it.
     """
-    now = now_millis()
-    row = (
-        await connection.execute(
-            select(
-                threads.c.next_seq, leases.c.turn_id, leases.c.fence, leases.c.expires_at, now.label("now")
-            )
-            .select_from(threads.outerjoin(leases, leases.c.thread_id == threads.c.id))
-            .where(threads.c.id == bindparam("thread"), owned_by(threads))
-            .with_for_update(of=threads),
-            {"thread": thread_id, **owner_values(user)},
-        )
-    ).one_or_none()
+    # The thread's row is the one that everybody locks first. What the lease says is asked only then, in a
+    # statement of its own: PostgreSQL would answer a join with the lease as it was before the wait.
+    next_seq = await reading.lock_thread(connection, thread_id, user)
+    row = (await connection.execute(_LEASE, owner_values(user, thread=thread_id))).one_or_none()
     if row is None:
-        raise NotFound("There is no such thread.")
+        lease = Lease(thread_id=thread_id, turn_id=turn_id, fence=1, user=user)
+        await _store(connection, dialect, lease, seconds)
+        return Grant(lease=lease, next_seq=next_seq)
     if row.turn_id is not None and row.expires_at > row.now:
         raise ThreadBusy("This thread already has a turn running.", retry_after=1)
     lease = Lease(
         thread_id=thread_id,
         turn_id=turn_id,
-        fence=(row.fence or 0) + 1,
+        fence=row.fence + 1,
         user=user,
         interrupted=row.turn_id is not None,
     )
     await _store(connection, dialect, lease, seconds)
-    return Grant(lease=lease, next_seq=row.next_seq)
+    return Grant(lease=lease, next_seq=next_seq)
 
 
 async def grant_new(
@@ -75,42 +71,61 @@ async def check(connection: AsyncConnection, lease: Lease) -> int:
     Raises:
         LeaseLost: it is held by another, or the thread is gone.
     """
-    held = await check_many(connection, [lease])
-    if lease.turn_id not in held:
+    next_seqs = await _lock(connection, _LOCK, [lease])
+    if lease.thread_id not in next_seqs or not await _held(connection, [lease]):
         raise LeaseLost(f"turn {lease.turn_id} no longer owns its thread")
-    return held[lease.turn_id]
+    return next_seqs[lease.thread_id]
 
 
-async def check_many(connection: AsyncConnection, held: Sequence[Lease]) -> dict[str, int]:
-    """Find out which of many leases are still held.
+async def check_many(connection: AsyncConnection, leases: Sequence[Lease]) -> dict[str, int]:
+    """Find out which of many leases are still held, and keep those from being taken until the transaction ends.
+
+    A thread that another transaction has locked right now is left out: many must not wait for one.
 
     Returns:
         For each turn that holds its thread, the sequence of the next item.
     """
-    rows = await connection.execute(
-        select(leases.c.turn_id, threads.c.next_seq)
-        .select_from(leases.join(threads, leases.c.thread_id == threads.c.id))
-        .where(_IDENTITY.in_(_identities(held)))
-        # The thread's row is the one that everybody locks first.
-        .with_for_update(of=threads)
-    )
-    return {row.turn_id: row.next_seq for row in rows}
+    next_seqs = await _lock(connection, _LOCK_FREE, leases)
+    held = await _held(connection, leases)
+    return {turn: next_seqs[thread] for turn, thread in held.items() if thread in next_seqs}
 
 
-async def renew(connection: AsyncConnection, held: Sequence[Lease], seconds: float) -> set[str]:
-    """Prolong those leases that are still held.
+async def renew(connection: AsyncConnection, leases: Sequence[Lease], seconds: float) -> set[str]:
+    """Prolong those leases that are still held. One whose thread is locked right now is left for the next time.
 
     Returns:
-        Their turn ids.
+        The turn ids of those that are held, prolonged or not.
     """
-    alive = await check_many(connection, held)
-    if alive:
+    free = await _lock(connection, _LOCK_FREE, leases)
+    held = await _held(connection, leases)
+    kept = [lease for lease in leases if lease.turn_id in held and lease.thread_id in free]
+    if kept:
         await connection.execute(
-            update(leases)
-            .where(_IDENTITY.in_(_identities([lease for lease in held if lease.turn_id in alive])))
-            .values(expires_at=now_millis() + round(seconds * 1000))
+            _PROLONG,
+            {
+                "threads": _threads(kept),
+                "leases": _identities(kept),
+                "milliseconds": round(seconds * 1000),
+            },
         )
-    return set(alive)
+    return set(held)
+
+
+async def _lock(connection: AsyncConnection, how: Select[Any], leases: Sequence[Lease]) -> dict[str, int]:
+    """Lock the threads, for the reason given in `acquire`, in an order, so that no two wait for each other."""
+    if not leases:
+        return {}
+    owned = [(lease.thread_id, lease.user.tenant_id, lease.user.id) for lease in leases]
+    rows = await connection.execute(how, {"threads": _threads(leases), "owned": owned})
+    return {row.id: row.next_seq for row in rows}
+
+
+async def _held(connection: AsyncConnection, leases: Sequence[Lease]) -> dict[str, str]:
+    """Give the threads of those turns that hold one, by turn."""
+    if not leases:
+        return {}
+    rows = await connection.execute(_HELD, {"threads": _threads(leases), "leases": _identities(leases)})
+    return {row.turn_id: row.thread_id for row in rows}
 
 
 async def release(connection: AsyncConnection, lease: Lease) -> None:
@@ -119,11 +134,33 @@ async def release(connection: AsyncConnection, lease: Lease) -> None:
         update(leases)
         .where(leases.c.thread_id == bindparam("thread"), owned_by(leases))
         .values(turn_id=None, expires_at=0),
-        {"thread": lease.thread_id, **owner_values(lease.user)},
+        owner_values(lease.user, thread=lease.thread_id),
     )
 
 
+_LEASE = select(leases.c.turn_id, leases.c.fence, leases.c.expires_at, now_millis().label("now")).where(
+    leases.c.thread_id == bindparam("thread"), owned_by(leases)
+)
+_MANY: Any = bindparam("threads", expanding=True)
+_THREADS = (
+    select(threads.c.id, threads.c.next_seq)
+    .where(
+        threads.c.id.in_(_MANY),  # MariaDB has no index for the condition that says it all
+        tuple_(threads.c.id, threads.c.tenant_id, threads.c.user_id).in_(bindparam("owned", expanding=True)),
+    )
+    .order_by(threads.c.id)
+)
+_LOCK = _THREADS.with_for_update()
+_LOCK_FREE = _THREADS.with_for_update(skip_locked=True)
 _IDENTITY = tuple_(leases.c.thread_id, leases.c.turn_id, leases.c.fence, leases.c.tenant_id, leases.c.user_id)
+_THESE = (leases.c.thread_id.in_(_MANY), _IDENTITY.in_(bindparam("leases", expanding=True)))
+_HELD = select(leases.c.thread_id, leases.c.turn_id).where(*_THESE)
+_MILLISECONDS: Any = bindparam("milliseconds", type_=BigInteger)
+_PROLONG = update(leases).where(*_THESE).values(expires_at=now_millis() + _MILLISECONDS)
+
+
+def _threads(held: Sequence[Lease]) -> list[str]:
+    return [lease.thread_id for lease in held]
 
 
 def _identities(held: Sequence[Lease]) -> list[tuple[str, str, int, str, str]]:

@@ -1,8 +1,9 @@
 """Reading threads and items. Each function is one or two statements, in a transaction or outside of one."""
 
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, bindparam, or_, select
+from sqlalchemy import ColumnElement, Select, bindparam, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chatrack.errors import NotFound
@@ -10,6 +11,9 @@ from chatrack.interfaces.records import ItemRecord, RecordPage, ThreadPage, Thre
 from chatrack.interfaces.user import User
 from chatrack.sql.ownership import owned_by, owner_values
 from chatrack.sql.tables import items, threads
+
+Fetch = Callable[[Select[Any], Mapping[str, Any]], Awaitable[Sequence[Sequence[Any]]]]
+"""Gives the rows of a query: `Database.fetch`, or that of a transaction (`within`)."""
 
 VISIBLE = items.c.hidden.is_(False) & items.c.uncommitted.is_(False)
 """What a client may see."""
@@ -50,14 +54,20 @@ _LOAD_ITEM = _items_where(items.c.id == bindparam("item"), items.c.uncommitted.i
 _CURSOR = select(items.c.seq).where(
     items.c.thread_id == bindparam("thread"), items.c.id == bindparam("item"), owned_by(items), VISIBLE
 )
+_AT = _CURSOR.scalar_subquery()
 _PAGE = {
     ("asc", False): _items_where(VISIBLE).order_by(items.c.seq).limit(_LIMIT),
-    ("asc", True): _items_where(VISIBLE, items.c.seq > bindparam("seq")).order_by(items.c.seq).limit(_LIMIT),
+    ("asc", True): _items_where(VISIBLE, items.c.seq > _AT).order_by(items.c.seq).limit(_LIMIT),
     ("desc", False): _items_where(VISIBLE).order_by(items.c.seq.desc()).limit(_LIMIT),
-    ("desc", True): _items_where(VISIBLE, items.c.seq < bindparam("seq"))
-    .order_by(items.c.seq.desc())
-    .limit(_LIMIT),
+    ("desc", True): _items_where(VISIBLE, items.c.seq < _AT).order_by(items.c.seq.desc()).limit(_LIMIT),
 }
+_FIRST_PAGE = _PAGE["asc", False].subquery("page")
+_WITH_ITEMS = (
+    select(*_THREAD, *_FIRST_PAGE.c)
+    .select_from(threads.outerjoin(_FIRST_PAGE, true()))
+    .where(threads.c.id == bindparam("thread"), owned_by(threads))
+    .order_by(_FIRST_PAGE.c.seq)
+)
 _CREATED, _KEY = threads.c.created_at, threads.c.id
 _MOMENT: Any = bindparam("moment")
 _AFTER: Any = bindparam("thread")
@@ -72,23 +82,35 @@ _THREADS = {
 }
 _HISTORY = _items_where(
     items.c.uncommitted.is_(False), items.c.seq >= bindparam("first"), items.c.seq < bindparam("before")
-).order_by(items.c.seq)
+)
+_FORWARD = _HISTORY.order_by(items.c.seq)
+_BACKWARD = _HISTORY.order_by(items.c.seq.desc()).limit(_LIMIT)
+_BATCH = 100
 
 
-async def find_thread(connection: AsyncConnection, thread_id: str, user: User) -> ThreadRecord | None:
+def within(connection: AsyncConnection) -> Fetch:
+    """Give the `Fetch` of a transaction."""
+
+    async def fetch(statement: Select[Any], values: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
+        rows: Sequence[Any] = (await connection.execute(statement, dict(values))).all()
+        return rows
+
+    return fetch
+
+
+async def find_thread(fetch: Fetch, thread_id: str, user: User) -> ThreadRecord | None:
     """Load a thread, or give None if the user has none of this id."""
-    values = {"thread": thread_id, **owner_values(user)}
-    row = (await connection.execute(_LOAD_THREAD, values)).one_or_none()
-    return None if row is None else _thread_record(row)
+    rows = await fetch(_LOAD_THREAD, owner_values(user, thread=thread_id))
+    return _thread_record(rows[0]) if rows else None
 
 
-async def load_thread(connection: AsyncConnection, thread_id: str, user: User) -> ThreadRecord:
+async def load_thread(fetch: Fetch, thread_id: str, user: User) -> ThreadRecord:
     """Load a thread.
 
     Raises:
         NotFound: the user has none of this id.
     """
-    thread = await find_thread(connection, thread_id, user)
+    thread = await find_thread(fetch, thread_id, user)
     if thread is None:
         raise NotFound("There is no such thread.")
     return thread
@@ -103,51 +125,61 @@ async def lock_thread(connection: AsyncConnection, thread_id: str, user: User) -
     Raises:
         NotFound: the user has no such thread.
     """
-    values = {"thread": thread_id, **owner_values(user)}
-    row = (await connection.execute(_LOCK_THREAD, values)).one_or_none()
+    row = (await connection.execute(_LOCK_THREAD, owner_values(user, thread=thread_id))).one_or_none()
     if row is None:
         raise NotFound("There is no such thread.")
     return int(row.next_seq)
 
 
-async def load_item(connection: AsyncConnection, thread_id: str, item_id: str, user: User) -> ItemRecord:
+async def load_item(fetch: Fetch, thread_id: str, item_id: str, user: User) -> ItemRecord:
     """Load an item, hidden or not.
 
     Raises:
         NotFound: the user has no such item in such a thread.
     """
-    values = {"thread": thread_id, "item": item_id, **owner_values(user)}
-    row = (await connection.execute(_LOAD_ITEM, values)).one_or_none()
-    if row is None:
+    rows = await fetch(_LOAD_ITEM, owner_values(user, thread=thread_id, item=item_id))
+    if not rows:
         raise NotFound("There is no such item in this thread.")
-    return _item_record(row)
+    return _item_record(rows[0])
 
 
 async def page_items(
-    connection: AsyncConnection, thread_id: str, *, after: str | None, limit: int, order: str, user: User
+    fetch: Fetch, thread_id: str, *, after: str | None, limit: int, order: str, user: User
 ) -> RecordPage:
-    """Load a page of visible items; an unknown thread gives an empty one.
+    """Load a page of visible items.
 
     Raises:
-        NotFound: there is no such item to continue after.
+        NotFound: there is no such thread, or no such item to continue after.
     """
-    values: dict[str, Any] = {"thread": thread_id, "limit": limit + 1, **owner_values(user)}
-    if after is not None:
-        cursor = (
-            await connection.execute(_CURSOR, {"thread": thread_id, "item": after, **owner_values(user)})
-        ).one_or_none()
-        if cursor is None:
+    values: dict[str, Any] = owner_values(
+        user, thread=thread_id, **({} if after is None else {"item": after})
+    )
+    rows = await fetch(_PAGE[order, after is not None], {**values, "limit": limit + 1})
+    if not rows:  # nothing there, or nothing to look for?
+        if after is None:
+            await load_thread(fetch, thread_id, user)
+        elif not await fetch(_CURSOR, values):
             raise NotFound("There is no such item in this thread.", field="params.after")
-        values["seq"] = cursor.seq
-    rows = (await connection.execute(_PAGE[order, after is not None], values)).all()
-    data = [_item_record(row) for row in rows[:limit]]
-    more = len(rows) > limit
-    return RecordPage(data=data, has_more=more, after=data[-1].id if more else None)
+    return _page([_item_record(row) for row in rows], limit)
 
 
-async def page_threads(
-    connection: AsyncConnection, *, after: str | None, limit: int, order: str, user: User
-) -> ThreadPage:
+async def thread_with_items(
+    fetch: Fetch, thread_id: str, *, limit: int, user: User
+) -> tuple[ThreadRecord, RecordPage]:
+    """Load a thread and its oldest visible items, with one statement.
+
+    Raises:
+        NotFound: there is no such thread.
+    """
+    rows = await fetch(_WITH_ITEMS, {**owner_values(user, thread=thread_id), "limit": limit + 1})
+    if not rows:
+        raise NotFound("There is no such thread.")
+    width = len(_THREAD)
+    found = [_item_record(row[width:]) for row in rows if row[width] is not None]
+    return _thread_record(rows[0][:width]), _page(found, limit)
+
+
+async def page_threads(fetch: Fetch, *, after: str | None, limit: int, order: str, user: User) -> ThreadPage:
     """Load a page of threads, by creation.
 
     Raises:
@@ -155,25 +187,41 @@ async def page_threads(
     """
     values: dict[str, Any] = {"limit": limit + 1, **owner_values(user)}
     if after is not None:
-        values["moment"] = (await load_thread(connection, after, user)).created_at
+        values["moment"] = (await load_thread(fetch, after, user)).created_at
         values["thread"] = after
-    rows = (await connection.execute(_THREADS[order, after is not None], values)).all()
+    rows = await fetch(_THREADS[order, after is not None], values)
     data = [_thread_record(row) for row in rows[:limit]]
     more = len(rows) > limit
     return ThreadPage(data=data, has_more=more, after=data[-1].id if more else None)
 
 
 async def load_history(
-    connection: AsyncConnection, thread_id: str, *, first: int, before: int | None, user: User
+    fetch: Fetch, thread_id: str, *, first: int, before: int | None, budget: int | None, user: User
 ) -> list[ItemRecord]:
-    """Load the committed items of a range of the sequence, hidden ones included."""
-    values = {
-        "thread": thread_id,
-        "first": first,
-        "before": _LAST if before is None else before,
-        **owner_values(user),
-    }
-    return [_item_record(row) for row in (await connection.execute(_HISTORY, values)).all()]
+    """Load the committed items of a range of the sequence, hidden ones included; arguments as in `Store`."""
+    values: dict[str, Any] = owner_values(user, thread=thread_id)
+    values |= {"first": first, "before": _LAST if before is None else before}
+    if budget is None:
+        return [_item_record(row) for row in await fetch(_FORWARD, values)]
+    # Backwards and in parts: a long thread costs what is shown of it, not what it is.
+    records: list[ItemRecord] = []
+    size = 0
+    while True:
+        rows = await fetch(_BACKWARD, {**values, "limit": _BATCH})
+        for row in rows:
+            records.append(_item_record(row))
+            size += len(records[-1].data)
+            if size > budget and records[-1].turn_id != records[0].turn_id:
+                return records[::-1]
+        if len(rows) < _BATCH:
+            return records[::-1]
+        values["before"] = records[-1].seq
+
+
+def _page(records: list[ItemRecord], limit: int) -> RecordPage:
+    more = len(records) > limit
+    data = records[:limit]
+    return RecordPage(data=data, has_more=more, after=data[-1].id if more else None)
 
 
 def _item_record(row: Any) -> ItemRecord:

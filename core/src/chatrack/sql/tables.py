@@ -5,6 +5,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     MetaData,
@@ -35,6 +36,7 @@ threads = Table(
     Column("allowed_image_domains", Text),
     Column("next_seq", BigInteger, nullable=False, server_default="1"),
     Column("history_from", BigInteger, nullable=False, server_default="0"),
+    Column("updated_at", BigInteger, nullable=False, server_default="0"),  # microseconds since 1970
     Index("chatrack_threads_by_owner", "tenant_id", "user_id", "created_at", "id"),
 )
 
@@ -74,6 +76,7 @@ attachments = Table(
     *owner_columns(),
     Column("thread_id", String(64), ForeignKey("chatrack_threads.id", ondelete="CASCADE"), index=True),
     Column("data", LongText, nullable=False),
+    Column("created_at", BigInteger, nullable=False, server_default="0"),  # microseconds since 1970
 )
 
 feedback = Table(
@@ -85,4 +88,42 @@ feedback = Table(
     Column("kind", String(20), nullable=False),
     Column("created_at", BigInteger, nullable=False),  # microseconds since 1970
     PrimaryKeyConstraint("thread_id", "item_id"),
+)
+
+pauses = Table(
+    "chatrack_pauses",
+    metadata,
+    Column("thread_id", String(64), nullable=False),
+    Column("item_id", String(128), nullable=False),
+    *owner_columns(),
+    Column("turn_id", String(64), nullable=False),
+    Column("kind", String(40), nullable=False),
+    Column("data", LongText, nullable=False),
+    Column("created_at", BigInteger, nullable=False),  # microseconds since 1970
+    PrimaryKeyConstraint("thread_id", "item_id"),
+    ForeignKeyConstraint(
+        ["thread_id", "item_id"],
+        ["chatrack_items.thread_id", "chatrack_items.id"],
+        ondelete="CASCADE",
+        name="chatrack_pauses_of_items",
+    ),
+)
+
+usage = Table(
+    # Without a foreign key: what was used stays used when the thread is deleted.
+    "chatrack_usage",
+    metadata,
+    Column("turn_id", String(64), nullable=False),
+    Column("agent", String(255), nullable=False),
+    Column("model", String(255), nullable=False),
+    *owner_columns(),
+    Column("thread_id", String(64), nullable=False),
+    Column("requests", Integer, nullable=False),
+    Column("input_tokens", BigInteger),
+    Column("cached_tokens", BigInteger),
+    Column("output_tokens", BigInteger),
+    Column("reasoning_tokens", BigInteger),
+    Column("created_at", BigInteger, nullable=False),  # microseconds since 1970
+    PrimaryKeyConstraint("turn_id", "agent", "model"),
+    Index("chatrack_usage_by_owner", "tenant_id", "user_id", "created_at"),
 )

@@ -9,9 +9,10 @@ from typing import Any
 from sqlalchemy.exc import ArgumentError
 
 import chatrack
-from chatrack import AgentSpec, Migrations, Secret, StartupError, Tool, hookimpl
-from chatrack.sql import Database
+from chatrack import AgentSpec, Migrations, Secret, StartupError, Tool, UserData, hookimpl
+from chatrack.sql import Database, OwnedTable, TableData
 from chatrack_todo_tools.store import TodoStore
+from chatrack_todo_tools.tables import metadata, todos
 from chatrack_todo_tools.tools import todo_tools
 
 INSTRUCTIONS = """\
@@ -58,6 +59,18 @@ class TodoToolsPlugin:
         ]
 
     @hookimpl
+    def user_data(self, database: Database | None) -> UserData:
+        """Give the todos to exports and purges."""
+        table = OwnedTable(
+            table=todos,
+            kind="todo",
+            order=["created_at"],
+            moments=["created_at", "updated_at", "completed_at"],
+            age="updated_at",
+        )
+        return TableData(self._database(database), name="todo_tools", tables=[table])
+
+    @hookimpl
     def migrations(self, database: Database | None) -> Migrations:
         """Give the history of the table."""
         return Migrations(
@@ -65,6 +78,7 @@ class TodoToolsPlugin:
             folder=Path(__file__).parent / "migrations",
             version_table="todo_tools_version",
             database=self._database(database),
+            tables=metadata,
         )
 
     @hookimpl

@@ -126,10 +126,10 @@ def todo_tools(store: TodoStore) -> list[Tool]:
 
 
 def _id(value: str) -> str:
-    # Whatever cannot be an id is looked up as the empty one, which nothing has: it may hold half characters,
+    # Whatever cannot be an id is looked up as the empty one, which nothing has: it may hold half or no characters,
     # which databases refuse.
     text = value.strip()
-    return text if text.isascii() and len(text) <= 64 else ""
+    return text if text.isascii() and text.isprintable() and len(text) <= 64 else ""
 
 
 def _known(todo: Todo | None, todo_id: str) -> Todo:

@@ -1,0 +1,120 @@
+"""Databases to measure and to test on: an empty one of each kind, gone afterwards."""
+
+import asyncio
+import concurrent.futures
+import contextlib
+import json
+import os
+import secrets
+from collections.abc import Awaitable, Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import asyncmy
+import asyncpg
+from sqlalchemy import URL, make_url
+
+T = TypeVar("T")
+
+SERVERS = {
+    "postgresql": make_url(
+        os.environ.get("CHATRACK_TEST_POSTGRESQL", "postgresql://postgres@127.0.0.1:5432/postgres")
+    ),
+    "mysql": make_url(os.environ.get("CHATRACK_TEST_MYSQL", "mysql://root@127.0.0.1:3306/mysql")),
+}
+"""Where the servers are; the user may create databases."""
+
+KINDS = ("sqlite", *SERVERS)
+"""The kinds of database that stores are tried on."""
+
+PLUGINS = {"sqlite": "sqlite_store", "postgresql": "postgres_store", "mysql": "mysql_store"}
+"""The store plugin of each kind."""
+
+_POOL = {"pool_size": 2, "max_overflow": 4}
+"""Many processes run at once in tests, and servers allow about a hundred connections."""
+
+
+def store_tables(kind: str, url: str, **settings: object) -> str:
+    """Give the table of config.toml that makes a store of a database; its plugin is `PLUGINS[kind]`.
+
+    Args:
+        kind: one of `KINDS`.
+        url: what `new_database` gave.
+        settings: more settings of the plugin, or others than those that tests have.
+    """
+    if kind == "sqlite":
+        values: dict[str, object] = {"path": make_url(url).database, **settings}
+    else:
+        values = {"url": url, **_POOL, **settings}
+    lines = [f"{name} = {json.dumps(value)}" for name, value in values.items()]
+    return "\n".join([f"[plugins.{PLUGINS[kind]}]", *lines, ""])
+
+
+@contextlib.contextmanager
+def new_database(kind: str, folder: Path) -> Iterator[str]:
+    """Make an empty database and give its URL.
+
+    Args:
+        kind: one of `KINDS`.
+        folder: for a SQLite file.
+    """
+    if kind == "sqlite":
+        yield URL.create("sqlite", database=str(folder / "chat.db")).render_as_string()
+        return
+    name = f"chatrack_test_{secrets.token_hex(6)}"
+    execute(kind, f"CREATE DATABASE {name}")
+    try:
+        yield SERVERS[kind].set(database=name).render_as_string(hide_password=False)
+    finally:
+        force = " WITH (FORCE)" if kind == "postgresql" else ""
+        execute(kind, f"DROP DATABASE {name}{force}")
+
+
+def execute(kind: str, statement: str) -> None:
+    """Run one statement on a server, outside of any transaction."""
+    _in_a_loop_of_its_own(lambda: _RUN[kind](SERVERS[kind], statement))
+
+
+@cache
+def missing(kind: str) -> str | None:
+    """Say why databases of a kind cannot be made here, or None if they can."""
+    if kind == "sqlite":
+        return None
+    try:
+        execute(kind, "SELECT 1")
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncmy.errors.Error) as error:
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+async def _postgresql(url: URL, statement: str) -> None:
+    connection = await asyncpg.connect(url.render_as_string(hide_password=False), timeout=5)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+async def _mysql(url: URL, statement: str) -> None:
+    connection = await asyncmy.connect(
+        host=url.host or "127.0.0.1",
+        port=url.port or 3306,
+        user=url.username,
+        password=url.password or "",
+        connect_timeout=5,
+    )
+    try:
+        async with connection.cursor() as cursor:
+            await cursor.execute(statement)
+    finally:
+        await connection.ensure_closed()
+
+
+_RUN: dict[str, Callable[[URL, str], Awaitable[None]]] = {"postgresql": _postgresql, "mysql": _mysql}
+
+
+def _in_a_loop_of_its_own(work: Callable[[], Any]) -> None:
+    # Fixtures and tests may have a running loop, or not.
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        pool.submit(lambda: asyncio.run(work())).result()

@@ -1,0 +1,162 @@
+"""Copying everything from the databases of one config into those of another."""
+
+import contextlib
+from collections.abc import Sequence
+
+from sqlalchemy import Table
+
+from chatrack.assembly.pairing import End, Pair, Pairing
+from chatrack.errors import StartupError
+from chatrack.sql.copying import (
+    EMPTY,
+    Digest,
+    check_source,
+    check_target,
+    count_on,
+    count_rows,
+    is_verified,
+    load_notes,
+    make_tables,
+    note_verified,
+    open_source,
+    place_of,
+    read_batches,
+    remove_notes,
+    tables_of,
+    write_batch,
+)
+from chatrack.sql.database import Database
+
+
+class Progress:
+    """Is told how far a copy has come; this one keeps it to itself."""
+
+    def begin(self, what: str, rows: int) -> None:
+        """Something with so many rows begins."""
+
+    def advance(self, rows: int) -> None:
+        """So many rows more are done."""
+
+
+async def copy_all(
+    source: End, target: End, pairing: Pairing, progress: Progress
+) -> Sequence[tuple[str, int]]:
+    """Copy all tables and compare them. What is interrupted goes on where it was when it is called again.
+
+    Args:
+        source: where it is copied from; nothing is changed there.
+        target: where to; its tables are made, or migrated.
+        pairing: what `pair` found.
+        progress: is told how far it is.
+
+    Returns:
+        For each table its name and the number of its rows; nothing if an earlier call had compared them all.
+
+    Raises:
+        StartupError: it cannot be copied, or the copy is not what the source is.
+    """
+    pairs = pairing.pairs
+    async with contextlib.AsyncExitStack() as stack:
+        for one in pairs:
+            with source.naming(one.source.plugin):
+                await open_source(one.source.value.database)
+                stack.push_async_callback(one.source.value.database.stop)
+                await check_source(one.source.value, config=source.config)
+        for one in pairs:
+            with target.naming(one.target.plugin):
+                await one.target.value.database.start()
+                stack.push_async_callback(one.target.value.database.stop)
+        store = pairs[0]
+        place = place_of(store.source.value.database)
+        with target.naming(store.target.plugin):
+            verified = is_verified(await load_notes(store.target.value.database), source=place)
+        done: list[tuple[str, int]] = []
+        if not verified:
+            await _make_tables(target, pairs)
+            await _copy(source, target, pairs, progress)
+            done = await _verify(source, target, pairs, progress)
+            with target.naming(store.target.plugin):
+                await note_verified(store.target.value.database, source=place)
+        await _remove_notes(target, pairs)
+    return done
+
+
+async def _make_tables(target: End, pairs: Sequence[Pair]) -> None:
+    # All are looked at before the first is changed.
+    for one in pairs:
+        with target.naming(one.target.plugin):
+            notes = await load_notes(one.target.value.database)
+            await check_target(one.target.value, notes, source=place_of(one.source.value.database))
+    for one in pairs:
+        with target.naming(one.target.plugin):
+            await make_tables(one.target.value, source=place_of(one.source.value.database))
+
+
+async def _copy(source: End, target: End, pairs: Sequence[Pair], progress: Progress) -> None:
+    progress.begin("copying", await _count(source, pairs))
+    for one in pairs:
+        origin, destination = one.source.value.database, one.target.value.database
+        with target.naming(one.target.plugin):
+            notes = await load_notes(destination)
+        for table in tables_of(one.source.value):
+            note = notes[table.name]
+            progress.advance(note.copied)
+            with source.naming(one.source.plugin):
+                async for rows in read_batches(origin, table, last_key=note.last_key):
+                    with target.naming(one.target.plugin):
+                        note = await write_batch(destination, table, rows, note)
+                    progress.advance(len(rows))
+            with target.naming(one.target.plugin):
+                await count_on(destination, table)
+
+
+async def _verify(
+    source: End, target: End, pairs: Sequence[Pair], progress: Progress
+) -> list[tuple[str, int]]:
+    progress.begin("verifying", 2 * await _count(source, pairs))
+    done, differences = [], []
+    for one in pairs:
+        for table in tables_of(one.source.value):
+            with source.naming(one.source.plugin):
+                original = await _digest(table, one.source.value.database, progress)
+            with target.naming(one.target.plugin):
+                copied = await _digest(table, one.target.value.database, progress)
+            if copied != original:
+                instead = (
+                    f"{copied.rows:,} instead of {original.rows:,} rows"
+                    if copied.rows != original.rows
+                    else f"{copied.rows:,} rows, not all of them the same"
+                )
+                differences.append(f"{table.name}: {instead}")
+            done.append((table.name, original.rows))
+    if differences:
+        raise StartupError(
+            f"{target.config} does not have what {source.config} has ({'; '.join(differences)}); something was "
+            f"written meanwhile: stop what uses the two databases, {EMPTY} and copy again"
+        )
+    return done
+
+
+async def _digest(table: Table, database: Database, progress: Progress) -> Digest:
+    digest = Digest()
+    async for rows in read_batches(database, table):
+        digest = digest.add(rows)
+        progress.advance(len(rows))
+    return digest
+
+
+async def _count(source: End, pairs: Sequence[Pair]) -> int:
+    total = 0
+    for one in pairs:
+        with source.naming(one.source.plugin):
+            for table in tables_of(one.source.value):
+                total += await count_rows(one.source.value.database, table)
+    return total
+
+
+async def _remove_notes(target: End, pairs: Sequence[Pair]) -> None:
+    # Those of the store's database last: they say that all is done.
+    last = place_of(pairs[0].target.value.database)
+    for one in sorted(pairs, key=lambda pair: place_of(pair.target.value.database) == last):
+        with target.naming(one.target.plugin):
+            await remove_notes(one.target.value.database)

@@ -1,0 +1,85 @@
+"""`chatrack export`."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from pathlib import Path
+
+import click
+
+from chatrack import logs
+from chatrack.assembly import Assembly, assemble, kept
+from chatrack.cli import whose
+from chatrack.errors import StartupError
+
+_AT_ONCE = 64 * 1024
+"""How many bytes are written at a time."""
+
+
+def export(path: Path, *, user: str | None, tenant: str | None) -> int:
+    """Write all that is kept about a user to stdout, as JSON Lines.
+
+    Args:
+        path: the config file.
+        user: the user's id.
+        tenant: the tenant's; may be absent if there is only the default one.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        StartupError: something is wrong.
+    """
+    user = whose.check(user, tenant)
+    assembly = assemble(path)
+    logs.configure("warning", assembly.config.server.log_format)
+    try:
+        asyncio.run(_export(assembly, user, tenant))
+    except _ReaderGone:
+        return 128 + signal.SIGPIPE  # as that of any other program in a pipe
+    return 0
+
+
+class _ReaderGone(Exception):
+    """Nobody reads what is written."""
+
+
+class _Output:
+    """Lines to stdout, many at a time."""
+
+    def __init__(self) -> None:
+        self._stream = sys.stdout.buffer
+        self._lines: list[bytes] = []
+        self._size = 0
+        self.empty = True
+
+    def add(self, line: bytes) -> None:
+        self.empty = False
+        self._lines.append(line + b"\n")
+        self._size += len(line)
+        if self._size > _AT_ONCE:
+            self.flush()
+
+    def flush(self) -> None:
+        try:
+            self._stream.write(b"".join(self._lines))
+            self._stream.flush()
+        except BrokenPipeError as error:
+            raise _ReaderGone from error
+        except OSError as error:
+            raise StartupError(f"the export is not complete: {error.strerror}") from error
+        self._lines.clear()
+        self._size = 0
+
+
+async def _export(assembly: Assembly, user_id: str, tenant: str | None) -> None:
+    async with kept(assembly) as data:
+        user = await whose.find(data, user_id, tenant)
+        output = _Output()
+        async with contextlib.aclosing(data.export(user)) as lines:
+            async for line in lines:
+                output.add(line)
+        output.flush()
+    if output.empty:
+        click.echo(f"nothing is kept about {whose.name_of(user)}", err=True)

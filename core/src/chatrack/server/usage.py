@@ -1,0 +1,82 @@
+"""What a turn uses of which models, as far as their providers tell."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+from agents import Agent, ModelResponse, RunContextWrapper, RunHooks
+
+from chatrack.assembly import BoundAgent
+from chatrack.clock import now, to_micros
+from chatrack.interfaces import TurnContext, UsageRecord
+
+
+class _Count(msgspec.Struct):
+    requests: int = 0
+    tokens: dict[str, int] | None = None
+
+
+class Meter(RunHooks[TurnContext]):
+    """Counts tokens by agent and model while a turn runs.
+
+    Args:
+        agents: those that may take part.
+    """
+
+    def __init__(self, agents: Iterable[BoundAgent]) -> None:
+        self._bound: Mapping[int, BoundAgent] = {id(one.agent): one for one in agents}
+        self._counts: dict[tuple[str, str], _Count] = {}
+
+    async def on_llm_start(
+        self, context: RunContextWrapper[TurnContext], agent: Agent[Any], system_prompt: Any, input_items: Any
+    ) -> None:
+        self._count(agent).requests += 1
+
+    async def on_llm_end(
+        self, context: RunContextWrapper[TurnContext], agent: Agent[Any], response: ModelResponse
+    ) -> None:
+        usage = response.usage
+        if not usage.total_tokens:
+            return  # the provider did not tell
+        count = self._count(agent)
+        told = {
+            "input_tokens": usage.input_tokens,
+            "cached_tokens": usage.input_tokens_details.cached_tokens or 0,
+            "output_tokens": usage.output_tokens,
+            "reasoning_tokens": usage.output_tokens_details.reasoning_tokens or 0,
+        }
+        before = count.tokens or {}
+        count.tokens = {name: before.get(name, 0) + number for name, number in told.items()}
+
+    def records(self, *, thread_id: str, turn_id: str) -> list[UsageRecord]:
+        """Give what was used so far; counts are None where nothing was told.
+
+        Args:
+            thread_id: the thread.
+            turn_id: the turn.
+        """
+        moment = to_micros(now())
+        return [
+            UsageRecord(
+                turn_id=turn_id,
+                thread_id=thread_id,
+                agent=agent,
+                model=model,
+                requests=count.requests,
+                created_at=moment,
+                **(count.tokens or {}),
+            )
+            for (agent, model), count in self._counts.items()
+        ]
+
+    def total(self) -> dict[str, int]:
+        """Give the tokens of all models together, for the log; nothing of what was not told."""
+        told = [count.tokens for count in self._counts.values() if count.tokens is not None]
+        return {
+            name: sum(tokens[name] for tokens in told) for name in ("input_tokens", "output_tokens") if told
+        }
+
+    def _count(self, agent: Agent[Any]) -> _Count:
+        bound = self._bound.get(id(agent))
+        place = (agent.name, "") if bound is None else (bound.address, bound.model)
+        return self._counts.setdefault(place, _Count())

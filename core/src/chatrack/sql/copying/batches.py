@@ -1,0 +1,156 @@
+"""Reading a table in the order of its key, some rows at a time."""
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import UTC
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    JSON,
+    Column,
+    ColumnElement,
+    DateTime,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    and_,
+    cast,
+    func,
+    literal_column,
+    or_,
+    select,
+    tuple_,
+)
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from chatrack.sql.database import Database
+
+Row = Sequence[Any]
+"""The values of all columns, in the order of the table's."""
+
+ROWS = 500
+"""How many rows a batch has at most."""
+
+BYTES = 4_000_000
+"""About how many bytes of text a batch holds at most, unless a single row has more."""
+
+_NARROW = 1000
+"""The length up to which a column is not worth being measured."""
+
+
+async def read_batches(
+    database: Database, table: Table, *, last_key: str | None = None
+) -> AsyncIterator[Sequence[Row]]:
+    """Read a table in the order of its primary key, which is that of the database's own collation.
+
+    Args:
+        database: where the table is.
+        table: one with a primary key.
+        last_key: begin after the row with this key, in the words of `encode_key`.
+    """
+    after = None if last_key is None else _decode_key(table, last_key)
+    # First how much it will be: the driver has all rows of a query in memory at once.
+    while sizes := await _read(database, table, [_size(database.dialect, table)], after, ROWS):
+        for count in _divide([size for (size,) in sizes]):
+            rows = await _read(database, table, table.columns.values(), after, count)
+            if not rows:
+                return
+            yield _aware(table, rows)
+            after = key_of(table, rows[-1])
+
+
+async def _read(
+    database: Database,
+    table: Table,
+    columns: Sequence[ColumnElement[Any]],
+    after: Sequence[Any] | None,
+    count: int,
+) -> Sequence[Row]:
+    key = list(table.primary_key.columns)
+    beyond = [] if after is None else [_beyond(database.dialect, key, after)]
+    async with database.read() as connection:
+        rows: Sequence[Row] = (
+            await connection.execute(
+                select(*columns).select_from(table).where(*beyond).order_by(*key).limit(count)
+            )
+        ).all()
+        return rows
+
+
+def _divide(sizes: Sequence[int]) -> Iterator[int]:
+    """Give how many rows each batch has, so that none is too large."""
+    count = total = 0
+    for size in sizes:
+        if count and total + size > BYTES:
+            yield count
+            count = total = 0
+        count += 1
+        total += size
+    yield count
+
+
+def key_of(table: Table, row: Row) -> list[Any]:
+    """Give the primary key of a row."""
+    values = dict(zip(table.columns, row, strict=True))
+    return [values[column] for column in table.primary_key.columns]
+
+
+def encode_key(key: Sequence[Any]) -> str:
+    """Write a key down."""
+    return msgspec.json.encode(list(key)).decode()
+
+
+def _decode_key(table: Table, encoded: str) -> list[Any]:
+    kinds: Any = tuple(column.type.python_type for column in table.primary_key.columns)
+    return list(msgspec.json.decode(encoded, type=tuple[kinds]))
+
+
+def _beyond(dialect: str, key: Sequence[Column[Any]], after: Sequence[Any]) -> ColumnElement[bool]:
+    """Give the condition that a row comes after another, in the form for which the database uses its index."""
+    if len(key) > 1 and dialect != "mysql":
+        beyond: ColumnElement[bool] = tuple_(*key) > tuple_(*after, types=[column.type for column in key])
+        return beyond
+    return or_(
+        *(
+            and_(*(key[earlier] == after[earlier] for earlier in range(last)), key[last] > after[last])
+            for last in range(len(key))
+        )
+    )
+
+
+def _size(dialect: str, table: Table) -> ColumnElement[int]:
+    """Say how long the long values of a row are together."""
+    # PostgreSQL counts characters only after it has unpacked them; the older SQLites know nothing else.
+    length = func.octet_length if dialect == "postgresql" else func.length
+    total: ColumnElement[int] = literal_column("0")
+    for column in table.columns:
+        if _is_long(column.type):
+            text = cast(column, Text) if isinstance(column.type, JSON) else column
+            total += func.coalesce(length(text), 0)
+    return total
+
+
+def _is_long(kind: TypeEngine[Any]) -> bool:
+    if isinstance(kind, TypeDecorator):
+        return _is_long(kind.impl_instance)
+    if isinstance(kind, String | LargeBinary):
+        return kind.length is None or kind.length > _NARROW
+    return isinstance(kind, JSON)
+
+
+def _aware(table: Table, rows: Sequence[Row]) -> Sequence[Row]:
+    """Give back to times the zone that only PostgreSQL keeps."""
+    moments = [
+        index
+        for index, column in enumerate(table.columns)
+        if isinstance(column.type, DateTime) and column.type.timezone
+    ]
+    if not moments:
+        return rows
+    changed = [list(row) for row in rows]
+    for row in changed:
+        for index in moments:
+            if row[index] is not None and row[index].tzinfo is None:
+                row[index] = row[index].replace(tzinfo=UTC)
+    return changed

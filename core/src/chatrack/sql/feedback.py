@@ -1,0 +1,58 @@
+"""What users think of items. Each function is part of a transaction."""
+
+from collections.abc import Sequence
+
+from chatkit.types import FeedbackKind
+from sqlalchemy import bindparam, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from chatrack.clock import now, to_micros
+from chatrack.errors import NotFound
+from chatrack.interfaces.user import User
+from chatrack.sql.dialect import upsert
+from chatrack.sql.ownership import owned_by, owner_values
+from chatrack.sql.reading import VISIBLE
+from chatrack.sql.tables import feedback, items
+
+_KNOWN = select(items.c.id).where(
+    items.c.thread_id == bindparam("thread"),
+    items.c.id.in_(bindparam("items", expanding=True)),
+    owned_by(items),
+    VISIBLE,
+)
+
+
+async def save(
+    connection: AsyncConnection,
+    dialect: str,
+    thread_id: str,
+    item_ids: Sequence[str],
+    kind: FeedbackKind,
+    *,
+    user: User,
+) -> None:
+    """Keep an opinion of items; the newest of each counts.
+
+    Args:
+        connection: inside a transaction that has locked the thread.
+        dialect: the name of the SQL dialect.
+        thread_id: the thread.
+        item_ids: the items, each once.
+        kind: the opinion.
+        user: whose it is.
+
+    Raises:
+        NotFound: one of them is not there, or not to be seen.
+    """
+    found = await connection.execute(_KNOWN, {**owner_values(user, thread=thread_id), "items": item_ids})
+    if len(found.all()) != len(item_ids):
+        raise NotFound("There is no such item in this thread.", field="params.item_ids")
+    row = {
+        "thread_id": thread_id,
+        "tenant_id": user.tenant_id,
+        "user_id": user.id,
+        "kind": kind,
+        "created_at": to_micros(now()),
+    }
+    statement = upsert(dialect, feedback, key=["thread_id", "item_id"], update=["kind", "created_at"])
+    await connection.execute(statement, [{**row, "item_id": item_id} for item_id in item_ids])

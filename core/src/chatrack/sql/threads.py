@@ -1,0 +1,68 @@
+"""The rows of threads. Each function is part of a transaction."""
+
+from typing import Any
+
+from sqlalchemy import bindparam, delete, insert, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from chatrack.clock import now, to_micros
+from chatrack.errors import NotFound
+from chatrack.interfaces.records import ThreadRecord
+from chatrack.interfaces.user import User
+from chatrack.sql.ownership import owned_by, owner_values
+from chatrack.sql.reading import find_thread, within
+from chatrack.sql.tables import threads
+
+_THIS = (threads.c.id == bindparam("thread"), owned_by(threads))
+
+
+async def create(connection: AsyncConnection, record: ThreadRecord, user: User) -> None:
+    """Add a thread."""
+    await connection.execute(insert(threads), _row(record, user))
+
+
+async def put(connection: AsyncConnection, record: ThreadRecord, user: User) -> None:
+    """Add a thread, or replace what can be changed of it."""
+    if await find_thread(within(connection), record.id, user) is None:
+        await create(connection, record, user)
+        return
+    row = _row(record, user)
+    names = ("title", "status", "metadata", "allowed_image_domains")
+    await change(connection, record.id, user, {name: row[name] for name in names})
+
+
+async def change(connection: AsyncConnection, thread_id: str, user: User, values: dict[str, Any]) -> None:
+    """Change some columns of a thread, and touch nothing else of it (T11)."""
+    await connection.execute(
+        update(threads).where(*_THIS).values(**values), owner_values(user, thread=thread_id)
+    )
+
+
+async def touch(connection: AsyncConnection, thread_id: str, user: User) -> None:
+    """Note that a thread is in use; adding items does so, too."""
+    await change(connection, thread_id, user, {"updated_at": to_micros(now())})
+
+
+async def remove(connection: AsyncConnection, thread_id: str, user: User) -> None:
+    """Remove a thread. The foreign keys take along its items, lease, pauses, attachments and feedback (T22).
+
+    Raises:
+        NotFound: the user has none of this id.
+    """
+    gone = await connection.execute(delete(threads).where(*_THIS), owner_values(user, thread=thread_id))
+    if gone.rowcount == 0:
+        raise NotFound("There is no such thread.")
+
+
+def _row(record: ThreadRecord, user: User) -> dict[str, Any]:
+    return {
+        "id": record.id,
+        "tenant_id": user.tenant_id,
+        "user_id": user.id,
+        "created_at": record.created_at,
+        "title": record.title,
+        "status": record.status,
+        "metadata": record.metadata,
+        "allowed_image_domains": record.allowed_image_domains,
+        "updated_at": to_micros(now()),
+    }

@@ -1,0 +1,74 @@
+"""What a model says is not trusted: NUL characters, which not every database keeps, never get as far as the store."""
+
+from openai.types.responses import (
+    ResponseFunctionToolCall,
+    ResponseOutputItemAddedEvent,
+    ResponseOutputItemDoneEvent,
+    ResponseOutputMessage,
+    ResponseOutputText,
+    ResponseTextDeltaEvent,
+)
+
+from chatrack.interfaces.records import holds_nul, item_to_record, without_nul
+from chatrack.server.agent_stream import AgentStream
+
+
+def raw(event):
+    from agents import RawResponsesStreamEvent
+
+    return RawResponsesStreamEvent(data=event)
+
+
+def said(text):
+    content = [ResponseOutputText(type="output_text", text=text, annotations=[])]
+    return ResponseOutputMessage(
+        id="m", type="message", role="assistant", status="completed", content=content
+    )
+
+
+def test_a_nul_in_an_answer_is_left_out_of_what_is_shown_and_stored():
+    stream = AgentStream("thr_1", "fake")
+    place = {"output_index": 0, "sequence_number": 1}
+    stream.convert(
+        raw(ResponseOutputItemAddedEvent(type="response.output_item.added", item=said(""), **place))
+    )
+    [delta] = stream.convert(
+        raw(
+            ResponseTextDeltaEvent(
+                type="response.output_text.delta",
+                item_id="m",
+                content_index=0,
+                delta="a\0b",
+                logprobs=[],
+                **place,
+            )
+        )
+    )
+    assert delta.update.delta == "ab"
+    [done] = stream.convert(
+        raw(ResponseOutputItemDoneEvent(type="response.output_item.done", item=said("a\0b\0"), **place))
+    )
+    assert done.item.content[0].text == "ab"
+
+
+def test_a_nul_in_the_arguments_of_a_call_is_left_out_of_the_history():
+    call = ResponseFunctionToolCall(
+        type="function_call", call_id="c", name="f", arguments='{"a": "x\0y\\u0000"}'
+    )
+    [done] = AgentStream("thr_1", "fake").convert(
+        raw(
+            ResponseOutputItemDoneEvent(
+                type="response.output_item.done", item=call, output_index=0, sequence_number=1
+            )
+        )
+    )
+    record = item_to_record(done.item)
+    assert not holds_nul(record.data)
+    assert "xy" in record.data
+
+
+def test_a_backslash_that_is_no_escape_is_no_nul():
+    assert not holds_nul(r'"\\u0000"')
+    assert holds_nul(r'"\\\u0000"')
+    assert holds_nul(r'"\u0000"')
+    assert without_nul({"a": ["\0b\0\0", "\\\0", "\\u0000"]}) == {"a": ["b", "\\", "\\u0000"]}

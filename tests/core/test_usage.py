@@ -1,0 +1,49 @@
+"""Tokens are noted for each turn, agent and model, as far as the provider tells."""
+
+import asyncio
+
+from sqlalchemy import select
+
+from chatrack.sql.tables import usage
+from tests.support.serving import message, serving
+
+
+async def rows_of(chat, thread):
+    async with chat.server.store.database.read() as connection:
+        found = await connection.execute(select(usage).where(usage.c.thread_id == thread))
+        return found.all()
+
+
+async def test_a_turn_with_a_tool_notes_what_all_its_requests_used(configure):
+    async with serving(configure()) as chat:
+        thread, _ = await chat.create('call create_todo {"title": "milk"}')
+        [row] = await rows_of(chat, thread)
+        assert (row.tenant_id, row.user_id) == ("default", "local")
+        assert (row.agent, row.model, row.requests) == ("helper", "openai/fake", 2)
+        assert row.input_tokens > 0
+        assert row.output_tokens > 0
+        assert row.cached_tokens == 0
+        assert row.reasoning_tokens == 0
+        await chat.say(thread, "echo: again")
+        assert [one.requests for one in await rows_of(chat, thread)] == [2, 1]
+
+
+async def test_a_turn_that_was_cancelled_before_the_provider_told_has_no_counts(configure):
+    async with serving(configure(model="fake-n200-d20")) as chat:
+        async with chat.stream("threads.create", input=message("hello")) as stream:
+            thread = (await anext(stream))["thread"]["id"]
+            for _ in range(5):
+                await anext(stream)
+        while len(chat.server.turns):
+            await asyncio.sleep(0.02)
+        [row] = await rows_of(chat, thread)
+        assert row.requests == 1
+        assert row.input_tokens is None
+        assert row.output_tokens is None
+
+
+async def test_usage_outlives_its_thread(configure):
+    async with serving(configure()) as chat:
+        thread, _ = await chat.create("hello")
+        await chat.get("threads.delete", thread_id=thread)
+        assert len(await rows_of(chat, thread)) == 1

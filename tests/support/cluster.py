@@ -1,0 +1,213 @@
+"""A PostgreSQL server of the test's own, to be stopped, started again and frozen."""
+
+import asyncio
+import contextlib
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from sqlalchemy import URL
+
+from tests.support.process import START, STOP, until
+
+FAST = signal.SIGINT
+"""What `pg_ctl stop -m fast` sends: roll back, say goodbye."""
+
+IMMEDIATE = signal.SIGQUIT
+"""What `pg_ctl stop -m immediate` sends: be gone, and recover later."""
+
+_USER = "chatrack"
+_DATABASE = "postgres"
+_UNPRIVILEGED = ("postgres", "nobody")
+"""PostgreSQL does not run as root; one of these does it then."""
+
+
+class Cluster:
+    """A server on a free port, with one user, who has a password.
+
+    Args:
+        folder: for its files; the user that it runs as owns it.
+        programs: where its programs are.
+        owner: the user that it runs as, if it cannot be this one.
+    """
+
+    def __init__(self, folder: Path, programs: Path, owner: pwd.struct_passwd | None) -> None:
+        self.password = f"{secrets.token_hex(4)} @:/?#%"
+        self._folder = folder
+        self._programs = programs
+        self._as: dict[str, Any] = (
+            {} if owner is None else {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
+        )
+        self._log = folder / "log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._frozen: list[int] = []
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self._port = int(free.getsockname()[1])
+
+    @property
+    def url(self) -> str:
+        """The URL of a database."""
+        return URL.create(
+            "postgresql",
+            username=_USER,
+            password=self.password,
+            host="127.0.0.1",
+            port=self._port,
+            database=_DATABASE,
+        ).render_as_string(hide_password=False)
+
+    def create(self) -> None:
+        """Make its files."""
+        secret = self._folder / "password"
+        secret.write_text(self.password)
+        secret.chmod(0o644)
+        self._run("initdb", "--username", _USER, "--pwfile", secret, "--auth", "scram-sha-256", "--no-sync",
+                  "--encoding", "UTF8", "--no-locale", "--pgdata", self._folder / "data")  # fmt: skip
+
+    async def start(self) -> None:
+        """Start it and wait until it answers."""
+        self._process = self._spawn()
+        async with asyncio.timeout(START):
+            while True:
+                assert self._process.poll() is None, self._log.read_text()
+                try:
+                    await self.fetch("SELECT 1")
+                except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                    await asyncio.sleep(0.02)
+                else:
+                    return
+
+    async def stop(self, how: signal.Signals = FAST) -> None:
+        """Stop it and wait until it is gone: `FAST` or `IMMEDIATE`."""
+        assert self._process is not None
+        self._process.send_signal(how)
+        await until(lambda: self._process.poll() is not None, STOP, self._log.read_text)
+
+    def freeze(self) -> None:
+        """Let it take connections and answer nothing, like a machine that has other things to do."""
+        assert self._process is not None
+        pid = self._process.pid
+        os.kill(pid, signal.SIGSTOP)
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+        self._frozen = [*map(int, children), pid]
+        for child in self._frozen:
+            os.kill(child, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        for pid in self._frozen:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+        self._frozen = []
+
+    async def fetch(self, statement: str) -> list[Any]:
+        """Give the rows of a query, over a connection of its own."""
+        connection = await asyncpg.connect(
+            host="127.0.0.1",
+            port=self._port,
+            user=_USER,
+            password=self.password,
+            database=_DATABASE,
+            timeout=10,
+        )
+        try:
+            return list(await connection.fetch(statement))
+        finally:
+            await connection.close(timeout=10)
+
+    def kill(self) -> None:
+        """End it, whatever state it is in."""
+        self.thaw()
+        if self._process is None or self._process.poll() is not None:
+            return
+        self._process.send_signal(IMMEDIATE)
+        try:
+            self._process.wait(STOP)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait(STOP)
+
+    def _spawn(self) -> "subprocess.Popen[bytes]":
+        options = {
+            "listen_addresses": "127.0.0.1",
+            "port": self._port,
+            "unix_socket_directories": "",
+            "fsync": "off",
+            "max_connections": 60,
+            "shared_buffers": "16MB",
+            "dynamic_shared_memory_type": "mmap",
+        }
+        command = [self._programs / "postgres", "-D", self._folder / "data"]
+        with self._log.open("ab") as log:
+            return subprocess.Popen(
+                [*command, *(f"--{name}={value}" for name, value in options.items())],
+                cwd=self._folder,
+                env={"PATH": os.environ["PATH"], "LC_ALL": "C"},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                **self._as,
+            )
+
+    def _run(self, program: str, *arguments: object) -> None:
+        done = subprocess.run(
+            [self._programs / program, *map(str, arguments)],
+            cwd=self._folder,
+            env={"PATH": os.environ["PATH"], "LC_ALL": "C"},
+            capture_output=True,
+            text=True,
+            timeout=START,
+            check=False,
+            **self._as,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@contextlib.contextmanager
+def new_cluster() -> Iterator[Cluster]:
+    """Make a server that is not started yet; in the end nothing of it is left. Skips the test if it cannot be."""
+    programs = _programs()
+    if programs is None:
+        pytest.skip("PostgreSQL's initdb is not installed")
+    owner = None
+    if os.geteuid() == 0:
+        owner = next(filter(None, map(_account, _UNPRIVILEGED)), None)
+        if owner is None:
+            pytest.skip("PostgreSQL does not run as root, and there is no user postgres or nobody")
+    # Not below pytest's own folder, which nobody else may enter.
+    folder = Path(tempfile.mkdtemp(prefix="chatrack-postgresql-"))
+    if owner is not None:
+        os.chown(folder, owner.pw_uid, owner.pw_gid)
+    cluster = Cluster(folder, programs, owner)
+    try:
+        cluster.create()
+        yield cluster
+    finally:
+        cluster.kill()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _programs() -> Path | None:
+    found = shutil.which("initdb")
+    if found is not None:
+        return Path(found).resolve().parent
+    installed = Path("/usr/lib/postgresql").glob("*/bin/initdb")
+    return max((path.parent for path in installed), key=lambda path: int(path.parent.name), default=None)
+
+
+def _account(name: str) -> pwd.struct_passwd | None:
+    try:
+        return pwd.getpwnam(name)
+    except KeyError:
+        return None

@@ -1,0 +1,64 @@
+"""Databases for tests: an empty one of each kind, gone afterwards; a kind whose server does not answer is skipped."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.databases import KINDS, PLUGINS, SERVERS, execute, missing, store_tables
+from bench.databases import new_database as _new_database
+
+__all__ = [
+    "KINDS",
+    "PLUGINS",
+    "SERVERS",
+    "execute",
+    "new_database",
+    "only_sqlite",
+    "over_apis_and_stores",
+    "require",
+    "store_tables",
+]
+
+
+@contextlib.contextmanager
+def new_database(kind: str, folder: Path) -> Iterator[str]:
+    """Make an empty database and give its URL, or skip the test.
+
+    Args:
+        kind: one of `KINDS`.
+        folder: for a SQLite file.
+    """
+    require(kind)
+    with _new_database(kind, folder) as url:
+        yield url
+
+
+def require(kind: str) -> None:
+    """Skip the test if the server of this kind does not answer."""
+    reason = missing(kind)
+    if reason is not None:
+        shown = SERVERS[kind].render_as_string(hide_password=True)
+        pytest.skip(f"{kind} does not answer at {shown}: {reason}")
+
+
+def only_sqlite(reason: str) -> pytest.MarkDecorator:
+    """Run a test over SQLite alone where others run over every kind.
+
+    Args:
+        reason: why the store makes no difference to it.
+    """
+    assert reason
+    return pytest.mark.parametrize("kind", ["sqlite"])
+
+
+over_apis_and_stores = pytest.mark.parametrize(
+    ("kind", "api"),
+    [
+        ("sqlite", "responses"),
+        ("sqlite", "chat_completions"),
+        *((kind, "responses") for kind in SERVERS),
+    ],
+)
+"""Run a test over both of OpenAI's APIs, and over every kind: stores do not know of APIs, so one does for the others."""
