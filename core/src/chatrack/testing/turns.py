@@ -1,0 +1,208 @@
+"""Turns: begun and ended as a whole, retried without losing the old answer (T10, T7)."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from chatrack.clock import to_micros
+from chatrack.errors import NotFound, ThreadBusy
+from chatrack.interfaces.records import UsageRecord
+from chatrack.interfaces.store import Store
+from chatrack.testing.making import MOMENT, SOON, Chat, file, refused
+
+
+class TurnsContract:
+    """`begin_turn`, `write`, `end_turn`."""
+
+    async def test_t22_a_turn_that_cannot_have_its_attachment_makes_no_thread(self, store: Store) -> None:
+        chat, foreign = Chat(store), Chat(store)
+        good, theirs = file(chat.id), file()
+        await store.save_attachment(good.model_copy(update={"thread_id": None}), chat.context)
+        await store.save_attachment(theirs, foreign.context)
+        for bad in (file(chat.id), theirs.model_copy(update={"thread_id": chat.id})):
+            with pytest.raises(NotFound):
+                await chat.open(chat.says(), attachments=[good, bad])
+            with pytest.raises(NotFound):
+                await store.load_record(chat.id, chat.context)
+            assert (await store.load_attachment(good.id, chat.context)).thread_id is None
+        assert (await store.load_attachment(theirs.id, foreign.context)) == theirs
+        await chat.open(chat.says("now"), attachments=[good])
+        assert await store.load_attachment(good.id, chat.context) == good
+        assert await chat.words() == ["now"]
+
+    async def test_t22_a_turn_that_cannot_have_its_attachment_takes_no_thread(self, store: Store) -> None:
+        chat = Chat(store)
+        await store.end_turn(await chat.open(chat.says("old")))
+        with pytest.raises(NotFound):
+            await chat.begin(chat.says("new"), attachments=[file(chat.id)])
+        assert await chat.words() == ["old"]
+        assert not (await chat.begin()).interrupted
+
+    async def test_a_turn_that_is_refused_writes_nothing(self, store: Store) -> None:
+        chat = Chat(store)
+        mine = file()
+        await store.save_attachment(mine, chat.context)
+        lease = await chat.open(chat.says("one"))
+        await store.write(lease, [chat.says("retried", lease)], uncommitted=True)
+        with pytest.raises(ThreadBusy):
+            await chat.begin(
+                chat.says("two"),
+                attachments=[mine.model_copy(update={"thread_id": chat.id})],
+                after_interruption=[chat.says("marker")],
+            )
+        assert await store.load_attachment(mine.id, chat.context) == mine
+        await store.end_turn(lease)
+        assert await chat.words() == ["one", "retried"]
+
+    async def test_what_is_said_of_an_interruption_is_written_only_after_one(self, store: Store) -> None:
+        chat = Chat(store)
+        lease = await chat.open(chat.says("one"), after_interruption=[chat.says("never")])
+        await store.end_turn(lease)
+        lease = await chat.begin(chat.says("two"), after_interruption=[chat.says("not now")])
+        await chat.die(lease)
+        lease = await chat.take_over(chat.says("three"), after_interruption=[chat.says("marker")])
+        assert lease.interrupted
+        assert await chat.words() == ["one", "two", "marker", "three"]
+        await store.end_turn(lease)
+        assert not (await chat.begin(after_interruption=[chat.says("nor now")])).interrupted
+        assert await chat.words() == ["one", "two", "marker", "three"]
+
+    async def test_writing_and_removing_is_one_step(self, store: Store) -> None:
+        chat = Chat(store)
+        lease = await chat.open(one := chat.says("one"), chat.says("two"))
+        await store.write(lease, [chat.says("three")], remove=[one.id, "msg_unknown"])
+        assert await chat.words() == ["two", "three"]
+        await store.write(lease)
+        await store.end_turn(lease)
+        assert await chat.words() == ["two", "three"]
+
+    # -- T10: retry ------------------------------------------------------------------------------------
+
+    async def test_t10_what_a_retry_writes_is_invisible_until_it_replaces_the_old(self, store: Store) -> None:
+        chat = Chat(store)
+        old = chat.says("old")
+        await store.end_turn(await chat.open(chat.says("question"), old))
+        retry = await chat.begin()
+        new = chat.says("new", retry)
+        await store.write(retry, [new, chat.hides(retry)], uncommitted=True)
+        await store.checkpoint([(retry, [chat.says("half", retry)], True)])
+        assert await chat.words() == ["question", "old"]
+        assert await chat.known() == ["question", "old"]
+        assert (await store.thread_with_items(chat.id, limit=9, context=chat.context))[1].data[
+            -1
+        ].id == old.id
+        await refused(
+            NotFound,
+            store.load_item_record(chat.id, new.id, chat.context),
+            store.save_feedback(chat.id, [new.id], "positive", chat.context),
+        )
+        await store.end_turn(retry, [chat.says("closing", retry)], replace=[old.id, "msg_unknown"])
+        assert await chat.words() == ["question", "new", "half", "closing"]
+        assert len(await chat.known()) == 5
+        with pytest.raises(NotFound):
+            await store.load_item_record(chat.id, old.id, chat.context)
+
+    async def test_t10_what_a_retry_gives_up_is_dropped(self, store: Store) -> None:
+        chat = Chat(store)
+        await store.end_turn(await chat.open(chat.says("old")))
+        retry = await chat.begin()
+        await store.write(retry, [new := chat.says("new", retry), chat.hides(retry)], uncommitted=True)
+        await store.end_turn(retry, [chat.says("closing", retry)], drop=True)
+        assert await chat.words() == ["old", "closing"]
+        assert await chat.known() == ["old", "closing"]
+        following = await chat.begin()
+        await store.end_turn(following)
+        with pytest.raises(NotFound):
+            await store.load_item_record(chat.id, new.id, chat.context)
+
+    async def test_t10_a_retry_that_died_leaves_the_old_answer_as_it_was(self, store: Store) -> None:
+        chat = Chat(store)
+        await store.end_turn(await chat.open(chat.says("old")))
+        dead = await chat.begin()
+        await store.write(dead, [chat.says("half", dead), chat.hides(dead)], uncommitted=True)
+        await chat.die(dead)
+        alive = await chat.take_over(chat.says("next"), after_interruption=[chat.says("marker")])
+        assert alive.interrupted
+        assert await chat.known() == ["old", "next"]
+        await store.end_turn(alive)
+        assert await chat.known() == ["old", "next"]
+
+    async def test_t10_what_was_committed_stays_so_when_a_retry_writes_it_again(self, store: Store) -> None:
+        chat = Chat(store)
+        old = chat.says("old")
+        await store.end_turn(await chat.open(old))
+        retry = await chat.begin()
+        again = chat.says("again", retry, item_id=old.id)
+        await store.write(retry, [again, chat.says("new", retry)], uncommitted=True)
+        assert await chat.words() == ["again"]
+        await store.end_turn(retry, drop=True)
+        assert await chat.words() == ["again"]
+
+    async def test_t10_a_retry_may_remove_what_it_has_not_committed(self, store: Store) -> None:
+        chat = Chat(store)
+        lease = await chat.open(chat.says("old"))
+        one, two = chat.says("one", lease), chat.says("two", lease)
+        await store.write(lease, [one, two], uncommitted=True)
+        changed = chat.says("changed", lease, item_id=two.id)
+        await store.write(lease, [changed], remove=[one.id], uncommitted=True)
+        assert await chat.words() == ["old"]
+        await store.end_turn(lease)
+        assert await chat.words() == ["old", "changed"]
+
+    # -- feedback, usage -------------------------------------------------------------------------------
+
+    async def test_feedback_is_taken_and_changed(self, store: Store) -> None:
+        chat = Chat(store)
+        await chat.open(one := chat.says("one"), two := chat.says("two"))
+        await store.save_feedback(chat.id, [one.id, two.id], "positive", chat.context)
+        await store.save_feedback(chat.id, [one.id, one.id], "negative", chat.context)
+        await asyncio.gather(
+            *(
+                store.save_feedback(
+                    chat.id, [two.id, one.id][:: 1 - 2 * (number % 2)], "positive", chat.context
+                )
+                for number in range(8)
+            )
+        )
+        assert await chat.words() == ["one", "two"]
+
+    async def test_feedback_on_what_the_client_cannot_see_is_refused(self, store: Store) -> None:
+        chat = Chat(store)
+        await chat.open(one := chat.says("one"), hidden := chat.hides())
+        for bad in ("msg_unknown", hidden.id, ""):
+            with pytest.raises(NotFound):
+                await store.save_feedback(chat.id, [one.id, bad], "positive", chat.context)
+
+    async def test_usage_is_taken_with_counts_and_without_and_again(self, store: Store) -> None:
+        chat = Chat(store)
+        lease = await chat.open()
+        turn: dict[str, Any] = {
+            "turn_id": lease.turn_id,
+            "thread_id": chat.id,
+            "created_at": to_micros(MOMENT),
+        }
+        counted = UsageRecord(
+            **turn,
+            agent="todo 😀",
+            model="openai/x",
+            requests=3,
+            input_tokens=2**40,
+            cached_tokens=0,
+            output_tokens=1,
+            reasoning_tokens=1,
+        )
+        unknown = UsageRecord(**turn, agent="other", model="openai/x")
+        await store.end_turn(lease, [chat.says()], usage=[counted, unknown])
+        again = await chat.begin(turn_id=lease.turn_id)
+        await store.end_turn(again, usage=[unknown, counted, unknown])
+        assert await chat.words() == ["hi"]
+        assert not (await chat.begin()).interrupted
+
+    async def test_a_turn_of_a_moment_is_one_too(self, store: Store) -> None:
+        chat = Chat(store)
+        lease = await chat.open(chat.says("one"), seconds=SOON)
+        await asyncio.sleep(SOON * 2)
+        await store.end_turn(lease, [chat.says("two")])
+        assert not (await chat.begin()).interrupted
+        assert await chat.words() == ["one", "two"]

@@ -1,0 +1,83 @@
+"""The store contract over every kind of database, and what makes it complete and cheap for authors."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from chatrack.interfaces import Store
+from chatrack.sql import Database, SQLStore, migrate, store_migrations
+from chatrack.testing import StoreContract
+from chatrack.testing.leases import leased_methods
+from chatrack.testing.strangers import owned_methods
+from tests.support.databases import KINDS, new_database
+
+
+async def make_tables(url: str) -> None:
+    database = Database(url)
+    await database.start()
+    await migrate(store_migrations(database))
+    await database.stop()
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def url(request, tmp_path_factory) -> Iterator[str]:
+    """One database of each kind for all tests: they have to get along in it."""
+    with new_database(request.param, tmp_path_factory.mktemp("store")) as made:
+        asyncio.run(make_tables(made))
+        yield made
+
+
+class TestSQLStore(StoreContract):
+    @pytest.fixture
+    async def store(self, url) -> AsyncIterator[Store]:
+        store = SQLStore(Database(url))
+        await store.start()
+        yield store
+        await store.stop()
+
+
+def test_a_new_method_of_the_interface_asks_for_tests():
+    class Grown(Store):
+        @abstractmethod
+        async def peek(self, lease) -> None: ...
+
+    assert set(owned_methods(Grown)) - set(owned_methods()) == {"peek"}
+    assert set(leased_methods(Grown)) - set(leased_methods()) == {"peek"}
+
+
+def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST")}
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_pytest_alone_does_not_load_chatrack(tmp_path):
+    (tmp_path / "test_mine.py").write_text("def test_it():\n    pass\n")
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    done = python(
+        "import pytest, sys\n"
+        "assert pytest.main([sys.argv[1], '-q']) == 0\n"
+        "print([name for name in sys.modules if name.startswith('chatrack')])",
+        str(tmp_path),
+    )
+    assert done.stdout.splitlines()[-1] == "['chatrack_pytest']", done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("missing", ["pytest", "pytest_asyncio"])
+def test_without_pytest_the_error_says_what_to_install(missing):
+    done = python(f"import sys; sys.modules[{missing!r}] = None; import chatrack.testing")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        f"ModuleNotFoundError: chatrack.testing needs {missing}; install `chatrack[testing]`, which brings it"
+    )
