@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 RUN_READY := $(VENV)/.run-ready
 SOURCES := constraints.txt pyproject.toml $(addsuffix /pyproject.toml,$(MEMBERS))
 
-.PHONY: run test lint format bench constraints clean
+.PHONY: run test lint format bench chaos constraints clean
 
 run: $(RUN_READY)
 	$(VENV)/bin/chatrack serve
@@ -29,6 +29,10 @@ format: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(VENV)/bin/python -m bench $(BENCH_ARGS)
+	$(VENV)/bin/python -m bench.stores
+
+chaos: $(INSTALLED)
+	$(VENV)/bin/python -m tests.chaos $(CHAOS_ARGS)
 
 $(UV):
 	$(PYTHON) -m venv .uv

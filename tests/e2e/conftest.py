@@ -6,12 +6,19 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import openai_config
+from tests.support.databases import KINDS, store_tables
 from tests.support.process import Processes, Upstream, processes
 
 
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    """Every kind of database; tests to which it makes no difference say `only_sqlite`."""
+    return str(request.param)
+
+
 @pytest.fixture
-def started(tmp_path: Path) -> Iterator[Processes]:
-    """Starts processes; none of them outlives the test."""
+def started(tmp_path: Path, store_url: str) -> Iterator[Processes]:
+    """Starts processes; none of them outlives the test, nor its database."""
     with processes(tmp_path) as starter:
         yield starter
 
@@ -23,10 +30,13 @@ async def provider(started: Processes) -> Upstream:
 
 
 @pytest.fixture
-def configure(write_config: Callable[..., Path], provider: Upstream) -> Callable[..., Path]:
+def configure(
+    write_config: Callable[..., Path], provider: Upstream, kind: str, store_url: str
+) -> Callable[..., Path]:
     """Write a config whose model is the fake OpenAI; all of them share one database."""
 
     def configure_with(name: str = "config.toml", **options: str) -> Path:
-        return write_config(openai_config(provider.url, **options), name)
+        store = store_tables(kind, store_url)
+        return write_config(openai_config(provider.url, kind=kind, store=store, **options), name)
 
     return configure_with

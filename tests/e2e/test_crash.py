@@ -12,20 +12,23 @@ from tests.support.process import until
 from tests.support.serving import answer_of, is_delta, message
 from tests.support.talking import deltas_of, say_when_free, words
 
-PAUSE = 0.05
-SLOW = {"model": "fake-n1000-d50", "tools": "[]"}
+PAUSE = 0.02
+SLOW = {"model": "fake-n1000-d20", "tools": "[]"}
 LOST = round(1.5 / PAUSE)
 """How many tokens a crash may cost: those of about a second."""
 
+SOON = "lease = 1\ncheckpoint = 0.1\nbusy_wait = 0.3"
+"""For tests to which it makes no difference how long a lease is, or how old a checkpoint."""
 
-async def crash(server, chat, kind="threads.create", **params):
-    """Kill a server once a good part of the answer has come; give the thread, if new, and the text that came."""
+
+async def crash(server, chat, request="threads.create", *, after=25, **params):
+    """Kill a server once so much of the answer has come; give the thread, if new, and the text that came."""
     events = []
     with contextlib.suppress(httpx.TransportError):
-        async with chat.stream(kind, input=message("hello"), **params) as stream:
+        async with chat.stream(request, input=message("hello"), **params) as stream:
             async for event in stream:
                 events.append(event)
-                if sum(map(is_delta, events)) == 60:
+                if sum(map(is_delta, events)) == after:
                     server.send(signal.SIGKILL)
     assert await server.wait() == -signal.SIGKILL
     thread = events[0]["thread"]["id"] if events[0]["type"] == "thread.created" else None
@@ -33,10 +36,10 @@ async def crash(server, chat, kind="threads.create", **params):
 
 
 async def test_after_a_kill_mid_stream_the_thread_holds_all_but_the_last_second(started, configure):
-    config = configure(chat="lease = 3\nbusy_wait = 0.3", **SLOW)
+    config = configure(chat="lease = 1\nbusy_wait = 0.3", **SLOW)
     server = await started.serve(config)
     async with server.chat() as chat:
-        thread, received = await crash(server, chat)
+        thread, received = await crash(server, chat, after=LOST + 25)
 
     server = await started.serve(config)
     async with server.chat() as chat:
@@ -61,7 +64,7 @@ async def test_after_a_kill_mid_stream_the_thread_holds_all_but_the_last_second(
 
 
 async def test_a_thread_is_busy_until_the_lease_of_the_dead_server_expires(started, configure):
-    config = configure(chat="lease = 6\nbusy_wait = 0.3", **SLOW)
+    config = configure(chat="lease = 4\nbusy_wait = 0.3", **SLOW)
     dying, other = await asyncio.gather(started.serve(config), started.serve(config))
     async with dying.chat() as chat, other.chat() as elsewhere:
         thread, _ = await crash(dying, chat)
@@ -86,7 +89,7 @@ async def test_a_thread_is_busy_until_the_lease_of_the_dead_server_expires(start
 async def test_after_a_kill_the_model_is_told_of_the_interruption_and_sees_the_partial_answer(
     started, configure
 ):
-    config = configure(chat="lease = 2\nbusy_wait = 0.3", **SLOW)
+    config = configure(chat=SOON, **SLOW)
     server = await started.serve(config)
     async with server.chat() as chat:
         thread, _ = await crash(server, chat)
@@ -102,7 +105,7 @@ async def test_after_a_kill_the_model_is_told_of_the_interruption_and_sees_the_p
 
 
 async def test_after_a_kill_in_a_later_turn_what_was_said_before_is_untouched(started, configure):
-    config = configure(chat="lease = 2\nbusy_wait = 0.3", **SLOW)
+    config = configure(chat=SOON, **SLOW)
     server = await started.serve(config)
     async with server.chat() as chat:
         thread, _ = await chat.create("echo: before")
@@ -118,8 +121,8 @@ async def test_after_a_kill_in_a_later_turn_what_was_said_before_is_untouched(st
 
 
 async def test_after_a_kill_during_a_retry_the_old_answer_is_there(started, configure):
-    config = configure("config.toml", chat="lease = 2\nbusy_wait = 0.3", model="fake-n20", tools="[]")
-    slow = configure("slow.toml", chat="lease = 2\nbusy_wait = 0.3", **SLOW)
+    config = configure("config.toml", chat=SOON, model="fake-n20", tools="[]")
+    slow = configure("slow.toml", chat=SOON, **SLOW)
     server = await started.serve(config)
     async with server.chat() as chat:
         thread, _ = await chat.create("hello")
@@ -135,7 +138,7 @@ async def test_after_a_kill_during_a_retry_the_old_answer_is_there(started, conf
             ) as stream:
                 async for event in stream:
                     events.append(event)
-                    if sum(map(is_delta, events)) == 40:
+                    if sum(map(is_delta, events)) == 25:
                         server.send(signal.SIGKILL)
     assert await server.wait() == -signal.SIGKILL
 
@@ -150,7 +153,7 @@ async def test_after_a_kill_during_a_retry_the_old_answer_is_there(started, conf
 
 
 async def test_a_request_that_waits_for_a_dead_server_is_answered_when_the_lease_expires(started, configure):
-    config = configure(chat="lease = 3\nbusy_wait = 20", **SLOW)
+    config = configure(chat="lease = 2\nbusy_wait = 20", **SLOW)
     server = await started.serve(config)
     async with server.chat() as chat:
         thread, _ = await crash(server, chat)
@@ -165,7 +168,7 @@ def test_by_default_a_dead_server_blocks_a_thread_for_half_a_minute_at_most():
 
 
 async def test_a_kill_before_the_first_token_loses_only_the_answer(started, configure, provider):
-    config = configure(model="fake-f60000", tools="[]", chat="lease = 2\nbusy_wait = 0.3")
+    config = configure(model="fake-f60000", tools="[]", chat=SOON)
     server = await started.serve(config)
     async with server.chat() as chat:
         with contextlib.suppress(httpx.TransportError):

@@ -2,8 +2,11 @@
 
 import pytest
 
+from tests.support.databases import only_sqlite
 from tests.support.serving import answer_of, errors_of, message
 from tests.support.talking import events_in, words
+
+pytestmark = only_sqlite("heartbeats are between the server and the client")
 
 
 async def lines_of(chat):
@@ -17,10 +20,10 @@ async def lines_of(chat):
 
 
 @pytest.mark.parametrize(
-    "model", ["fake-n8-f3000", "fake-n2-d3000"], ids=["before the answer", "within the answer"]
+    "model", ["fake-n8-f1500", "fake-n2-d1500"], ids=["before the answer", "within the answer"]
 )
 async def test_comments_are_sent_during_silence(started, configure, model, api):
-    server = await started.serve(configure(model=model, tools="[]", api=api, server="heartbeat = 0.3"))
+    server = await started.serve(configure(model=model, tools="[]", api=api, server="heartbeat = 0.2"))
     async with server.chat() as chat:
         lines = await lines_of(chat)
     beats = [number for number, line in enumerate(lines) if line.startswith(":")]
@@ -39,7 +42,7 @@ async def test_comments_are_sent_during_silence(started, configure, model, api):
 
 
 async def test_no_comments_are_sent_while_the_answer_flows(started, configure):
-    server = await started.serve(configure(model="fake-n100-d20", tools="[]", server="heartbeat = 15"))
+    server = await started.serve(configure(model="fake-n50-d20", tools="[]", server="heartbeat = 15"))
     async with server.chat() as chat:
         assert not [line for line in await lines_of(chat) if line.startswith(":")]
     assert await server.stop() == 0

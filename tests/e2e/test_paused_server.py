@@ -9,12 +9,27 @@ from tests.support.process import until
 from tests.support.serving import answer_of, errors_of, is_delta, message
 from tests.support.talking import say_when_free
 
-CHAT = "lease = 2\nbusy_wait = 0.3"
+CHAT = "lease = 1\nbusy_wait = 0.3\ncheckpoint = 0.2"
+
+
+async def pause(server, elsewhere, thread):
+    """Stop a server at a moment at which it is in no transaction, for which others would wait."""
+    async with asyncio.timeout(30):
+        while True:
+            server.send(signal.SIGSTOP)
+            try:
+                async with asyncio.timeout(1):
+                    await elsewhere.get("threads.update", thread_id=thread, title="Paused")
+            except TimeoutError:
+                server.send(signal.SIGCONT)
+                await asyncio.sleep(0.05)
+            else:
+                return
 
 
 @pytest.mark.parametrize(
     ("model", "come_meanwhile"),
-    [("fake-n2000-d50", False), ("fake-n60-d50", True)],
+    [("fake-n2000-d20", False), ("fake-n60-d20", True)],
     ids=["the answer is still coming", "the answer has come meanwhile"],
 )
 async def test_a_server_that_wakes_up_late_writes_nothing(
@@ -33,8 +48,8 @@ async def test_a_server_that_wakes_up_late_writes_nothing(
         watching = asyncio.create_task(watch())
         try:
             await until(lambda: sum(map(is_delta, events)) >= 25, 30)
-            sleeper.send(signal.SIGSTOP)
             thread = events[0]["thread"]["id"]
+            await pause(sleeper, there, thread)
 
             _, taken = await say_when_free(there, thread, "echo: taken over", seconds=30)
             assert answer_of(taken) == "taken over"
@@ -56,7 +71,7 @@ async def test_a_server_that_wakes_up_late_writes_nothing(
 
         free, _ = await here.create("echo: awake")  # it serves on
         assert await here.answers(free) == ["awake"]
-        await asyncio.sleep(2)
+        await asyncio.sleep(1)  # for some checkpoints and renewals, which would be written by now
         assert await there.items(thread) == before
         assert await here.items(thread) == before
         # and what is written now is in its place
@@ -70,19 +85,21 @@ async def test_a_server_that_wakes_up_late_writes_nothing(
 
 
 async def test_a_server_that_wakes_up_late_adds_nothing_to_a_turn_under_way_elsewhere(started, configure):
-    sleeper = await started.serve(configure("sleeper.toml", model="fake-n2000-d50", tools="[]", chat=CHAT))
-    other = await started.serve(configure("other.toml", model="fake-n100-d50", tools="[]", chat=CHAT))
+    sleeper = await started.serve(configure("sleeper.toml", model="fake-n2000-d20", tools="[]", chat=CHAT))
+    other = await started.serve(configure("other.toml", model="fake-n100-d20", tools="[]", chat=CHAT))
     async with sleeper.chat() as here, other.chat() as there:
         async with here.stream("threads.create", input=message("hello")) as stream:
             thread = (await anext(stream))["thread"]["id"]
             shown = 0
             while shown < 20:
                 shown += is_delta(await anext(stream))
-            sleeper.send(signal.SIGSTOP)
+            await pause(sleeper, there, thread)
 
             taking = asyncio.create_task(say_when_free(there, thread, "go on", seconds=30))
             try:
-                await asyncio.sleep(4)
+                while len(await there.items(thread)) < 3:  # until its message is in
+                    await asyncio.sleep(0.05)
+                    assert not taking.done(), "it was over before the other woke up"
                 sleeper.send(signal.SIGCONT)
                 rest = await asyncio.wait_for(_rest(stream), 30)
                 _, taken = await taking
@@ -100,14 +117,14 @@ async def test_a_server_that_wakes_up_late_adds_nothing_to_a_turn_under_way_else
 
 
 async def test_a_pause_shorter_than_the_lease_costs_nothing(started, configure):
-    server = await started.serve(configure(model="fake-n60-d50", tools="[]", chat="lease = 20"))
+    server = await started.serve(configure(model="fake-n60-d20", tools="[]", chat="lease = 20"))
     async with server.chat() as chat:
         async with chat.stream("threads.create", input=message("hello")) as stream:
             events = [await anext(stream)]
             while not is_delta(events[-1]):
                 events.append(await anext(stream))
             server.send(signal.SIGSTOP)
-            await asyncio.sleep(2)
+            await asyncio.sleep(1)
             server.send(signal.SIGCONT)
             events += await _rest(stream)
         assert not errors_of(events)
@@ -119,7 +136,7 @@ async def test_a_pause_shorter_than_the_lease_costs_nothing(started, configure):
 async def test_a_server_that_wakes_up_after_its_lease_goes_on_if_nobody_has_taken_the_thread(
     started, configure
 ):
-    server = await started.serve(configure(model="fake-n60-d50", tools="[]", chat=CHAT))
+    server = await started.serve(configure(model="fake-n60-d20", tools="[]", chat=CHAT))
     async with server.chat() as chat:
         async with chat.stream("threads.create", input=message("hello")) as stream:
             events = [await anext(stream)]
@@ -127,7 +144,7 @@ async def test_a_server_that_wakes_up_after_its_lease_goes_on_if_nobody_has_take
             while not is_delta(events[-1]):
                 events.append(await anext(stream))
             server.send(signal.SIGSTOP)
-            await asyncio.sleep(4)
+            await asyncio.sleep(2)
             server.send(signal.SIGCONT)
             events += await _rest(stream)
         assert not errors_of(events)

@@ -6,9 +6,12 @@ import subprocess
 
 import pytest
 
+from tests.support.databases import PLUGINS, only_sqlite, store_tables
 from tests.support.process import ROOT
 from tests.support.serving import answer_of, errors_of, message
 from tests.support.talking import events_in
+
+as_it_stands = only_sqlite("it is what is shipped")
 
 
 @pytest.fixture(autouse=True)
@@ -18,13 +21,20 @@ def fresh(started):
 
 
 @pytest.fixture
-def shipped(tmp_path):
-    """The shipped config in a folder where there is nothing else."""
+def shipped(tmp_path, kind, store_url):
+    """The shipped config in a folder where there is nothing else; another store takes one name and one table."""
     folder = tmp_path / "alone"
     folder.mkdir()
-    return shutil.copy(ROOT / "config.toml", folder / "config.toml")
+    path = shutil.copy(ROOT / "config.toml", folder / "config.toml")
+    if kind != "sqlite":
+        text = path.read_text()
+        assert text.count('"sqlite_store"') == 1
+        text = text.replace('"sqlite_store"', f'"{PLUGINS[kind]}"')
+        path.write_text(f"{text}\n{store_tables(kind, store_url)}")
+    return path
 
 
+@as_it_stands
 async def test_the_shipped_config_serves_a_conversation_that_survives_a_restart(started, shipped):
     server = await started.serve(shipped)
     async with server.chat() as chat:
@@ -62,7 +72,7 @@ def curl(url, body):
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
-async def test_the_shipped_config_answers_curl(started, shipped):
+async def test_over_any_store_the_shipped_config_answers_curl_and_remembers_after_a_restart(started, shipped):
     server = await started.serve(shipped)
     events = curl(
         server.url, {"type": "threads.create", "params": {"input": message("add buy milk to my todos")}}
@@ -70,12 +80,25 @@ async def test_the_shipped_config_answers_curl(started, shipped):
     assert "buy milk" in answer_of(events).lower()
     thread = events[0]["thread"]["id"]
     params = {"thread_id": thread, "input": message("list my todos")}
-    events = curl(server.url, {"type": "threads.add_user_message", "params": params})
+    listing = {"type": "threads.add_user_message", "params": params}
+    events = curl(server.url, listing)
     assert "buy milk" in answer_of(events).lower()
     assert await server.stop() == 0
     server.assert_clean()
 
+    server = await started.serve(shipped)
+    events = curl(server.url, listing)
+    assert "buy milk" in answer_of(events).lower()
+    async with server.chat() as chat:
+        assert [item["type"] for item in await chat.items(thread)] == [
+            "user_message",
+            "assistant_message",
+        ] * 3
+    assert await server.stop() == 0
+    server.assert_clean()
 
+
+@as_it_stands
 async def test_the_shipped_config_serves_with_several_workers(started, shipped):
     server = await started.serve(shipped, "--workers", "2")
     await server.ready_workers(2)

@@ -3,8 +3,11 @@
 import asyncio
 import contextlib
 
+from tests.support.databases import only_sqlite
 from tests.support.serving import answer_of, is_delta, message
 from tests.support.talking import connect, create_request, events_in, words
+
+pytestmark = only_sqlite("a reader is kept up with in memory, and the answer is stored like any other")
 
 TOKENS = 40_000
 MODEL = f"fake-n{TOKENS}-k200"

@@ -12,8 +12,8 @@ THREADS = 20
 
 @pytest.fixture
 async def pair(started, configure):
-    """Two servers over one SQLite file, whose model takes a few seconds to answer."""
-    config = configure(model="fake-n60-d50", tools="[]", chat="busy_wait = 0.3")
+    """Two servers over one database, whose model takes a few seconds to answer."""
+    config = configure(model="fake-n60-d30", tools="[]", chat="busy_wait = 0.1")
     servers = await asyncio.gather(started.serve(config), started.serve(config))
     yield servers
     for server in servers:
@@ -67,7 +67,7 @@ async def test_a_refused_message_is_taken_once_the_turn_of_the_other_server_has_
 
 
 async def test_a_thread_that_is_deleted_on_the_other_server_ends_its_turn(started, configure, provider):
-    config = configure(model="fake-n2000-d50", tools="[]", chat="lease = 2")
+    config = configure(model="fake-n2000-d50", tools="[]", chat="lease = 1")
     one, two = await asyncio.gather(started.serve(config), started.serve(config))
     async with one.chat() as here, two.chat() as there:
         async with here.stream("threads.create", input=message("hello")) as stream:
@@ -117,7 +117,7 @@ async def test_many_threads_at_once_across_two_servers_are_all_complete(started,
 
 
 async def test_a_message_waits_for_a_turn_of_the_other_server_that_soon_ends(started, configure):
-    config = configure(model="fake-n60-d50", tools="[]", chat="busy_wait = 30")
+    config = configure(model="fake-n60-d20", tools="[]", chat="busy_wait = 30")
     one, two = await asyncio.gather(started.serve(config), started.serve(config))
     async with one.chat() as here, two.chat() as there:
         async with here.stream("threads.create", input=message("hello")) as stream:

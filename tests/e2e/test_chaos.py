@@ -1,0 +1,21 @@
+"""A short run of `make chaos`."""
+
+from tests.chaos.run import Options, run
+from tests.support.databases import require
+
+
+async def test_nothing_is_lost_when_servers_are_killed_while_clients_talk(tmp_path):
+    require("postgresql")
+    options = Options(
+        seed=1,
+        seconds=12,
+        clients=8,
+        servers=2,
+        every=5,
+        lease=2,
+        longest=12,
+        fresh=False,
+        keep=False,
+    )
+    report = await run(options, tmp_path)
+    assert report.passed, f"{report.summary}\n{report.evidence}"
