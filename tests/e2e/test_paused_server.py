@@ -18,7 +18,7 @@ async def pause(server, elsewhere, thread):
         while True:
             server.send(signal.SIGSTOP)
             try:
-                async with asyncio.timeout(3):
+                async with asyncio.timeout(1):
                     await elsewhere.get("threads.update", thread_id=thread, title="Paused")
             except TimeoutError:
                 server.send(signal.SIGCONT)
@@ -29,7 +29,7 @@ async def pause(server, elsewhere, thread):
 
 @pytest.mark.parametrize(
     ("model", "come_meanwhile"),
-    [("fake-n2000-d20", False), ("fake-n120-d20", True)],
+    [("fake-n2000-d20", False), ("fake-n250-d20", True)],
     ids=["the answer is still coming", "the answer has come meanwhile"],
 )
 async def test_a_server_that_wakes_up_late_writes_nothing(
