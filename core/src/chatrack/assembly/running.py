@@ -34,12 +34,8 @@ async def running(assembly: Assembly) -> AsyncIterator[None]:
         if assembly.store.database is not None:
             with naming(assembly, assembly.store_plugin):
                 await check_complete(assembly.store.database)
+        await stack.enter_async_context(connected(assembly))
         for one in assembly.migrations:
-            database = one.value.database
-            if database is not assembly.store.database:
-                with naming(assembly, one.plugin):
-                    await database.start()
-                stack.push_async_callback(database.stop)
             with naming(assembly, one.plugin):
                 before, after = await make_ready(one.value)
             if before != after:

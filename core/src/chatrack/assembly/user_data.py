@@ -4,7 +4,6 @@ import contextlib
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,7 +13,6 @@ from chatrack.assembly.running import naming
 from chatrack.errors import Stage, StartupError
 from chatrack.interfaces import Migrations, User, UserData, UserRecord
 from chatrack.plugins import Contribution
-from chatrack.sql.database import Database
 from chatrack.sql.migrate import have_tables
 
 Removed = tuple[str, Mapping[str, int]]
@@ -129,12 +127,8 @@ async def kept(assembly: Assembly) -> AsyncIterator[Kept]:
 
 async def _has_tables(history: Migrations, stack: contextlib.AsyncExitStack) -> bool:
     database = history.database
-    if _is_no_file(database):
-        return False  # which starting it would make
+    if database.is_absent:
+        return False
     await database.start()
     stack.push_async_callback(database.stop)
     return await have_tables(history)
-
-
-def _is_no_file(database: Database) -> bool:
-    return database.dialect == "sqlite" and not Path(database.url.database or "").exists()

@@ -301,7 +301,7 @@ class Turn:
             except ChatrackError as error:
                 self.log.warning("the end of a turn was not stored", reason=type(error).__name__)
                 return
-            except Exception:
+            except Exception:  # nobody watches this task: it has to say so itself
                 self.log.exception("the end of a turn was not stored")
                 return
             self.log.info("the end of a turn was stored when the database was back")

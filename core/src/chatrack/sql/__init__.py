@@ -5,7 +5,7 @@ from chatrack.sql.database import Database
 from chatrack.sql.dialect import now_millis, upsert
 from chatrack.sql.migrate import migrate, run_env, store_migrations
 from chatrack.sql.owned_table import OwnedTable
-from chatrack.sql.ownership import owned_by, owner_columns, owner_values
+from chatrack.sql.ownership import owned_by, owner_columns, owner_row, owner_values
 from chatrack.sql.settings import ServerSettings
 from chatrack.sql.store import SQLStore
 from chatrack.sql.store_user_data import store_data
@@ -22,6 +22,7 @@ __all__ = [
     "now_millis",
     "owned_by",
     "owner_columns",
+    "owner_row",
     "owner_values",
     "run_env",
     "store_data",

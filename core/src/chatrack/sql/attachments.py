@@ -8,7 +8,7 @@ from chatrack.clock import now, to_micros
 from chatrack.errors import NotFound
 from chatrack.interfaces.records import dump_attachment, load_attachment
 from chatrack.interfaces.user import User
-from chatrack.sql.ownership import owned_by, owner_values
+from chatrack.sql.ownership import owned_by, owner_row, owner_values
 from chatrack.sql.reading import load_thread, within
 from chatrack.sql.tables import attachments
 
@@ -33,8 +33,7 @@ async def save(connection: AsyncConnection, attachment: Attachment, user: User) 
         return
     row = {
         "id": attachment.id,
-        "tenant_id": user.tenant_id,
-        "user_id": user.id,
+        **owner_row(user),
         "created_at": to_micros(now()),
         **values,
     }

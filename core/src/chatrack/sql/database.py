@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import structlog
@@ -58,7 +59,7 @@ class Database:
         """SQLAlchemy's name for the kind of database: `sqlite`, `postgresql` or `mysql`, which MariaDB is too."""
         self.auto_migrate = auto_migrate or self._backend.migrates_at_start
         self._started = False
-        self._writes: set[asyncio.Task[Any]] = set()
+        self._unfinished: set[asyncio.Task[Any]] = set()
 
     async def start(self) -> None:
         """Connect; the folder of a SQLite file is created.
@@ -71,12 +72,17 @@ class Database:
             self._started = True
 
     async def stop(self) -> None:
-        """Disconnect, after the writes that are still running."""
-        if self._writes:
-            await asyncio.wait(self._writes)
+        """Disconnect, after the statements that are still running."""
+        if self._unfinished:
+            await asyncio.wait(self._unfinished)
         if self._started:
             self._started = False
             await self._backend.close()
+
+    @property
+    def is_absent(self) -> bool:
+        """Whether it is a SQLite file that is not there, and that `start` would make."""
+        return self.dialect == "sqlite" and not Path(self.url.database or "").exists()
 
     @contextlib.asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
@@ -101,8 +107,8 @@ class Database:
             Unavailable: the database cannot be reached.
         """
         assert self._started, "the database is not started"
-        with _translating(self.label):
-            return await self._backend.fetch(statement, values)
+        work = self._fetch(statement, values)
+        return await (self._to_its_end(work) if self._backend.finishes_queries else work)
 
     async def write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Run some statements as one transaction, to its end even if the caller is cancelled.
@@ -115,14 +121,7 @@ class Database:
             Unavailable: the database cannot be reached.
         """
         assert self._started, "the database is not started"
-        task = asyncio.ensure_future(self._write(work))
-        self._writes.add(task)
-        task.add_done_callback(self._writes.discard)
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            task.add_done_callback(_log_failure)
-            raise
+        return await self._to_its_end(self._write(work))
 
     @contextlib.asynccontextmanager
     async def migrating(self) -> AsyncIterator[AsyncConnection]:
@@ -143,6 +142,21 @@ class Database:
             Unavailable: there was none.
         """
         await self.fetch(_ALIVE, {})
+
+    async def _to_its_end(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do something that goes on when the caller is cancelled; `stop` waits for it."""
+        task = asyncio.create_task(work)
+        self._unfinished.add(task)
+        task.add_done_callback(self._unfinished.discard)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(_log_failure)
+            raise
+
+    async def _fetch(self, statement: Select[Any], values: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
+        with _translating(self.label):
+            return await self._backend.fetch(statement, values)
 
     async def _write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         with _translating(self.label):
@@ -178,4 +192,4 @@ def _log_failure(task: "asyncio.Task[Any]") -> None:
     if error is not None and not isinstance(
         error, ChatrackError
     ):  # a refusal is an answer, and nobody waits for it
-        _log.error("a write failed after its request was gone", exc_info=error)
+        _log.error("a statement failed after its request was gone", exc_info=error)

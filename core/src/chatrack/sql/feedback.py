@@ -10,7 +10,7 @@ from chatrack.clock import now, to_micros
 from chatrack.errors import NotFound
 from chatrack.interfaces.user import User
 from chatrack.sql.dialect import upsert
-from chatrack.sql.ownership import owned_by, owner_values
+from chatrack.sql.ownership import owned_by, owner_row, owner_values
 from chatrack.sql.reading import VISIBLE
 from chatrack.sql.tables import feedback, items
 
@@ -49,8 +49,7 @@ async def save(
         raise NotFound("There is no such item in this thread.", field="params.item_ids")
     row = {
         "thread_id": thread_id,
-        "tenant_id": user.tenant_id,
-        "user_id": user.id,
+        **owner_row(user),
         "kind": kind,
         "created_at": to_micros(now()),
     }

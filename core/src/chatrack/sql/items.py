@@ -10,7 +10,7 @@ from chatrack.clock import now, to_micros
 from chatrack.interfaces.records import ItemRecord
 from chatrack.interfaces.user import User
 from chatrack.sql.dialect import upsert
-from chatrack.sql.ownership import owned_by, owner_values
+from chatrack.sql.ownership import owned_by, owner_row, owner_values
 from chatrack.sql.tables import feedback, items, threads
 
 
@@ -52,8 +52,7 @@ async def put_many(
                     "thread_id": record.thread_id,
                     "seq": next_seq + offset,
                     "id": record.id,
-                    "tenant_id": user.tenant_id,
-                    "user_id": user.id,
+                    **owner_row(user),
                     "type": record.type,
                     "turn_id": record.turn_id,
                     "hidden": record.hidden,

@@ -157,8 +157,15 @@ def _upgrade(connection: Connection, migrations: Migrations) -> tuple[str | None
 
 def make_schema(connection: Connection, database: "Database") -> None:
     """Make the schema that a database is to use, if it uses one that is not there."""
-    if database.schema is not None and not inspect(connection).has_schema(database.schema):
-        connection.execute(CreateSchema(database.schema))
+    creation = _missing_schema(connection, database)
+    if creation is not None:
+        connection.execute(creation)
+
+
+def _missing_schema(connection: Connection, database: "Database") -> CreateSchema | None:
+    if database.schema is None or inspect(connection).has_schema(database.schema):
+        return None
+    return CreateSchema(database.schema)
 
 
 def _remove_half_made(connection: Connection, migrations: Migrations) -> bool:
@@ -180,9 +187,9 @@ def _remove_half_made(connection: Connection, migrations: Migrations) -> bool:
 def _upgrade_in_sql(connection: Connection, migrations: Migrations) -> str:
     output = io.StringIO()
     history = _History(migrations, output)
-    schema = migrations.database.schema
-    if schema is not None and not inspect(connection).has_schema(schema):
-        output.write(f"{CreateSchema(schema).compile(dialect=connection.dialect)};\n\n")
+    creation = _missing_schema(connection, migrations.database)
+    if creation is not None:
+        output.write(f"{creation.compile(dialect=connection.dialect)};\n\n")
     before, head = history.state(connection)
     if before != head:
         history.upgrade(connection, begin=before or "base")
@@ -223,7 +230,8 @@ class _History:
             head = script.get_current_head()
         except CommandError as error:
             raise StartupError(f"{name}: the migrations cannot be read: {error}") from error
-        if current is not None and current not in {one.revision for one in script.walk_revisions()}:
+        known = current in {None, head} or current in {one.revision for one in script.walk_revisions()}
+        if not known:
             raise StartupError(
                 f"{name}: the database is at revision {current}, which this version does not know; "
                 "it was used by a newer version: install that one"

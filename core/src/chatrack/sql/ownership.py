@@ -18,6 +18,11 @@ def owner_columns() -> list[Column[Any]]:
     ]
 
 
+def owner_row(user: User) -> dict[str, str]:
+    """Give what `owner_columns` hold in a row of a user's."""
+    return {"tenant_id": user.tenant_id, "user_id": user.id}
+
+
 def owned_by(table: Table) -> ColumnElement[bool]:
     """Give the condition that every statement carries; its parameters are those of `owner_values`."""
     return and_(table.c.tenant_id == bindparam("owner_tenant"), table.c.user_id == bindparam("owner_user"))

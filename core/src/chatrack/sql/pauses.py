@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 
+import msgspec
 from sqlalchemy import bindparam, delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chatrack.interfaces.records import PauseRecord
 from chatrack.interfaces.user import User
 from chatrack.sql.dialect import upsert
-from chatrack.sql.ownership import owned_by, owner_values
+from chatrack.sql.ownership import owned_by, owner_row, owner_values
 from chatrack.sql.reading import Fetch, load_thread
 from chatrack.sql.tables import items, pauses
 
@@ -45,14 +46,7 @@ async def put(
     """Note what a thread waits for; its items are there already."""
     if not records:
         return
-    rows = [
-        {
-            **{name: getattr(record, name) for name in record.__struct_fields__},
-            "tenant_id": user.tenant_id,
-            "user_id": user.id,
-        }
-        for record in records
-    ]
+    rows = [{**msgspec.structs.asdict(record), **owner_row(user)} for record in records]
     statement = upsert(dialect, pauses, key=["thread_id", "item_id"], update=["turn_id", "kind", "data"])
     await connection.execute(statement, rows)
 

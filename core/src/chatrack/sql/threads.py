@@ -9,7 +9,7 @@ from chatrack.clock import now, to_micros
 from chatrack.errors import NotFound
 from chatrack.interfaces.records import ThreadRecord
 from chatrack.interfaces.user import User
-from chatrack.sql.ownership import owned_by, owner_values
+from chatrack.sql.ownership import owned_by, owner_row, owner_values
 from chatrack.sql.reading import find_thread, within
 from chatrack.sql.tables import threads
 
@@ -57,8 +57,7 @@ async def remove(connection: AsyncConnection, thread_id: str, user: User) -> Non
 def _row(record: ThreadRecord, user: User) -> dict[str, Any]:
     return {
         "id": record.id,
-        "tenant_id": user.tenant_id,
-        "user_id": user.id,
+        **owner_row(user),
         "created_at": record.created_at,
         "title": record.title,
         "status": record.status,

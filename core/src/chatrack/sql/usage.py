@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 
+import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chatrack.interfaces.records import UsageRecord
 from chatrack.interfaces.user import User
 from chatrack.sql.dialect import upsert
+from chatrack.sql.ownership import owner_row
 from chatrack.sql.tables import usage
 
 _COUNTS = ("requests", "input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens")
@@ -18,13 +20,6 @@ async def put(
     """Note what a turn used; the same turn, agent and model again replaces what was noted."""
     if not records:
         return
-    rows = [
-        {
-            **{name: getattr(record, name) for name in record.__struct_fields__},
-            "tenant_id": user.tenant_id,
-            "user_id": user.id,
-        }
-        for record in records
-    ]
+    rows = [{**msgspec.structs.asdict(record), **owner_row(user)} for record in records]
     statement = upsert(dialect, usage, key=["turn_id", "agent", "model"], update=_COUNTS)
     await connection.execute(statement, rows)

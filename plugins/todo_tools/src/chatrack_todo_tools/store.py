@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Row, bindparam, delete, func, insert, sele
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chatrack import User
-from chatrack.sql import Database, owned_by, owner_values
+from chatrack.sql import Database, owned_by, owner_row, owner_values
 from chatrack_todo_tools.tables import todos
 from chatrack_todo_tools.todo import Status, Todo, TodoPage
 
@@ -45,7 +45,7 @@ class TodoStore:
             updated_at=moment,
         )
         row = {name: getattr(todo, name) for name in todo.__struct_fields__}
-        row |= {"tenant_id": user.tenant_id, "user_id": user.id}
+        row |= owner_row(user)
 
         async def work(connection: AsyncConnection) -> None:
             await connection.execute(insert(todos), row)

@@ -50,6 +50,9 @@ class Backend(ABC):
     migrates_at_start: ClassVar[bool] = False
     """Whether tables are brought up to date at start without being asked."""
 
+    finishes_queries: ClassVar[bool] = False
+    """Whether a query goes on to its end when its caller is cancelled."""
+
     def __init__(self, url: URL, *, label: str, pool: Pool) -> None:
         self.url = url
         self.label = label

@@ -61,11 +61,6 @@ class MySQL(Server):
         super().__init__(url.difference_update_query(_TLS_PARAMETERS), label=label, pool=pool)
 
     @contextlib.asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncConnection]:
-        async with self._engine.connect() as connection:
-            yield connection
-
-    @contextlib.asynccontextmanager
     async def migrating(self) -> AsyncIterator[AsyncConnection]:
         engine = self._create_engine(limited=False, poolclass=NullPool)
         lock = {"name": f"chatrack:{self.url.database}"[:64]}

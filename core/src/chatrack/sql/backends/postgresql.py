@@ -46,10 +46,8 @@ class PostgreSQL(Server):
         # Reading takes no transaction: nothing to begin, nothing to roll back.
         self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
 
-    @contextlib.asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncConnection]:
-        async with self._reader.connect() as connection:
-            yield connection
+    def reading(self) -> contextlib.AbstractAsyncContextManager[AsyncConnection]:
+        return self._reader.connect()
 
     @contextlib.asynccontextmanager
     async def migrating(self) -> AsyncIterator[AsyncConnection]:

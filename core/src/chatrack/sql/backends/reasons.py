@@ -22,24 +22,26 @@ _AWAY = {
 """The others."""
 
 
-def reason_of(error: BaseException, *, connecting: bool = False) -> str | None:
-    """Say in a few words why a database cannot be reached; None if the error is about something else.
+def words_of(error: BaseException) -> str | None:
+    """Give what a database or its driver says in an error, on one line; None if it comes from neither.
 
     Drivers raise errors of their own while they connect; SQLAlchemy wraps only what comes later.
-
-    Args:
-        error: what was raised.
-        connecting: whether that was all that was asked of the database: then whatever it says is the reason.
     """
-    original: BaseException = getattr(error, "orig", None) or error
-    if not connecting and (
-        isinstance(error, IntegrityError | ProgrammingError | DataError) or _is_about_a_statement(original)
-    ):
-        return None
+    original = _original(error)
     driver = type(original).__module__.partition(".")[0] in _DRIVERS
     if driver or isinstance(error, DBAPIError | OSError | TimeoutError | sqlite3.OperationalError):
         return " ".join(str(original).split()) or type(original).__name__
     return None
+
+
+def reason_of(error: BaseException) -> str | None:
+    """Say in a few words why a database cannot be reached; None if the error is about something else."""
+    about_a_statement = isinstance(error, IntegrityError | ProgrammingError | DataError)
+    return None if about_a_statement or _is_about_a_statement(_original(error)) else words_of(error)
+
+
+def _original(error: BaseException) -> BaseException:
+    return getattr(error, "orig", None) or error
 
 
 def _is_about_a_statement(original: BaseException) -> bool:

@@ -1,26 +1,24 @@
 """What database servers have in common: a pool of connections that may be lost."""
 
-import asyncio
-import contextlib
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any
+from contextlib import AbstractAsyncContextManager
+from typing import Any, ClassVar
 
-from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from chatrack.errors import ConfigError
 from chatrack.sql.backends.backend import Backend
-from chatrack.sql.backends.reasons import reason_of
+from chatrack.sql.backends.reasons import words_of
 
 
 class Server(Backend):
     """A database that is a server somewhere."""
 
+    finishes_queries: ClassVar[bool] = True  # one that is cut off costs the connection
+
     _engine: AsyncEngine
 
     async def open(self) -> None:
-        self._fetches: set[asyncio.Task[Any]] = set()
         self._engine = self._create_engine(
             pool_size=self.pool.size,
             max_overflow=self.pool.max_overflow,
@@ -32,7 +30,7 @@ class Server(Backend):
                 pass
         except BaseException as error:
             await self._engine.dispose()
-            reason = reason_of(error, connecting=True)
+            reason = words_of(error)
             if isinstance(error, TypeError):  # a parameter of the URL that the driver does not know
                 raise ConfigError(f"{self.label}: {error}") from None
             if reason is None:
@@ -41,26 +39,13 @@ class Server(Backend):
             raise ConfigError(f"{self.label}: cannot connect to {where}: {reason}") from None
 
     async def close(self) -> None:
-        if self._fetches:
-            await asyncio.wait(self._fetches)
         await self._engine.dispose()
 
-    @contextlib.asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncConnection]:
-        async with self._engine.begin() as connection:
-            yield connection
+    def reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        return self._engine.connect()
 
-    async def fetch(self, statement: Select[Any], values: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
-        # To its end, whatever becomes of the caller: a query that is cut off costs the connection.
-        task = asyncio.ensure_future(super().fetch(statement, values))
-        self._fetches.add(task)
-        task.add_done_callback(self._fetched)
-        return await asyncio.shield(task)
-
-    def _fetched(self, task: "asyncio.Task[Any]") -> None:
-        self._fetches.discard(task)
-        if not task.cancelled():
-            task.exception()  # its caller has been told, or is gone
+    def transaction(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        return self._engine.begin()
 
     @abstractmethod
     def _create_engine(self, **options: Any) -> AsyncEngine: ...

@@ -1,7 +1,5 @@
 """The two ends of a copy, before the first row moves: tables to read from, and empty ones to write into."""
 
-import asyncio
-import os
 from pathlib import Path
 
 from sqlalchemy import Table, func, inspect, select
@@ -27,9 +25,8 @@ async def open_source(database: Database) -> None:
     Raises:
         StartupError: it cannot be reached, or it is a file that is not there, which is then not made either.
     """
-    path = database.url.database or ""
-    if database.dialect == "sqlite" and not await asyncio.to_thread(os.path.exists, path):
-        raise StartupError(f"{database.label}: there is no file {path}")
+    if database.is_absent:
+        raise StartupError(f"{database.label}: there is no file {database.url.database or ''}")
     await database.start()
 
 

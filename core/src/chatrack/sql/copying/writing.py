@@ -7,7 +7,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chatrack.errors import StartupError, Unavailable
-from chatrack.sql.backends import reason_of
+from chatrack.sql.backends import words_of
 from chatrack.sql.copying.batches import Row, encode_key, key_of
 from chatrack.sql.copying.ends import EMPTY
 from chatrack.sql.copying.notes import Note, advance
@@ -44,7 +44,7 @@ async def write_batch(database: Database, table: Table, rows: Sequence[Row], not
         return await database.write(work)
     except IntegrityError as error:
         raise StartupError(
-            f"{table.name}: some rows do not go with those that are there ({reason_of(error, connecting=True)}); something was "
+            f"{table.name}: some rows do not go with those that are there ({words_of(error)}); something was "
             f"written meanwhile: stop what uses the two databases, {EMPTY} and copy again"
         ) from error
     except (DBAPIError, Unavailable) as error:
@@ -53,7 +53,7 @@ async def write_batch(database: Database, table: Table, rows: Sequence[Row], not
         elif isinstance(error, Unavailable):
             raise
         else:
-            reason = reason_of(error, connecting=True)
+            reason = words_of(error)
         raise StartupError(f"{table.name}, rows up to {last_key}: {reason}") from error
 
 
