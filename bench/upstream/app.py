@@ -1,24 +1,19 @@
-"""The ASGI app: routing, keys, pacing, and counting."""
+"""The ASGI app: routing, keys, refusing, and counting."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import secrets
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from types import ModuleType
+from dataclasses import replace
 from typing import Any
 
-from bench.upstream import chat_api, responses_api
-from bench.upstream.behaviour import Behaviour, decide, parse_model
-from bench.upstream.refusal import RefusedError, invalid_key, missing_key, scripted, unknown_model
+from bench.upstream import signatures
+from bench.upstream.behaviour import decide
+from bench.upstream.endpoint import ENDPOINTS, Endpoint
+from bench.upstream.model_name import Behaviour, parse_model
+from bench.upstream.oddities import garbled, splitting
+from bench.upstream.refusal import RefusedError, error_body, scripted, server_error, unknown_model
+from bench.upstream.sending import Receive, Scope, Send, cut, read, send_json, send_stream, wait_whole, watch
 from bench.upstream.state import State
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
-_APIS: dict[str, ModuleType] = {"/v1/responses": responses_api, "/v1/chat/completions": chat_api}
 
 
 class Upstream:
@@ -30,178 +25,97 @@ class Upstream:
 
     def close(self) -> None:
         """End the answers under way, as if their clients had gone away."""
-        for watch in self._watches:
-            watch.cancel()
+        for watching in self._watches:
+            watching.cancel()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; other scopes than HTTP are declined by returning at once."""
         if scope["type"] != "http":
             return
         method, path = scope["method"], scope["path"]
+        endpoint = ENDPOINTS.get(path) if method == "POST" else None
         try:
-            api = _APIS.get(path) if method == "POST" else None
-            if api is not None:
-                await self._answer(api, scope, receive, send)
+            if endpoint is not None:
+                await self._answer(endpoint, scope, receive, send)
             elif (method, path) == ("GET", "/__stats"):
-                await _send_json(send, 200, self.state.stats())
+                await send_json(send, 200, self.state.stats())
             elif (method, path) == ("GET", "/__requests"):
-                await _send_json(send, 200, list(self.state.log))
+                await send_json(send, 200, list(self.state.log))
             elif (method, path) == ("POST", "/__reset"):
                 self.state.reset()
-                await _send_json(send, 200, {})
+                await send_json(send, 200, {})
             else:
                 raise RefusedError(f"Invalid URL ({method} {path})", status=404)
         except RefusedError as refusal:
-            await _send_json(send, refusal.status, refusal.body, refusal.headers)
+            body = endpoint.error_body(refusal) if endpoint else error_body(refusal)
+            await send_json(send, refusal.status, body, refusal.headers)
 
-    async def _answer(self, api: ModuleType, scope: Scope, receive: Receive, send: Send) -> None:
-        raw = await _read(receive)
+    async def _answer(self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
+        raw = await read(receive)
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         authorization = headers.pop("authorization", "")
-        try:
-            body = json.loads(raw)
-        except ValueError:
-            body = None
+        body = endpoint.parse(raw, headers.get("content-type", ""))
         self.state.record(scope["path"], headers, body)
+        behaviour = self._admit(endpoint, authorization, body, len(raw))
 
+        answer = decide(*endpoint.read(body), behaviour)
+        if behaviour.signed:
+            self.state.signatures.update({call.call_id: call.signature for call in answer.calls})
+        prompt_tokens = max(1, len(raw) // 4)
+        watching = asyncio.create_task(watch(receive))
+        self._watches.add(watching)
+        self.state.begin()
+        complete = False
+        try:
+            if endpoint.stream is not None and body.get("stream"):
+                stream = endpoint.stream(body, answer, behaviour, prompt_tokens)
+                frames = garbled(stream, behaviour) if behaviour.garbled else stream.frames()
+                if behaviour.split:
+                    send = splitting(send)
+                complete = await send_stream(frames, behaviour, scope, send, watching)
+            else:
+                complete = await wait_whole(behaviour, answer.size, scope, watching)
+                if complete and behaviour.failed_after is not None and behaviour.failed_after <= answer.size:
+                    raise server_error()
+                if complete:
+                    await send_json(send, 200, endpoint.whole(body, answer, behaviour, prompt_tokens))
+        finally:
+            self.state.end(aborted=not complete)
+            self._watches.discard(watching)
+            if not complete:
+                cut(scope)  # the client is gone, or the server is stopping
+            watching.cancel()
+            await asyncio.wait({watching})
+
+    def _admit(self, endpoint: Endpoint, authorization: str, body: Any, size: int) -> Behaviour:
+        """Refuse a request, or tell how its model behaves; `size` is the body's, in bytes."""
         key = authorization.removeprefix("Bearer ").strip()
         if not authorization.startswith("Bearer ") or not key:
-            raise missing_key()
+            raise endpoint.missing_key()
         if key.endswith("wrong"):
-            raise invalid_key(key)
+            raise endpoint.invalid_key(key)
         if type(body) is not dict:
             raise RefusedError(
                 "We could not parse the JSON body of your request. The OpenAI API expects a JSON payload."
             )
-        api.check(body)
-        behaviour = parse_model(body["model"])
+        endpoint.check(body)
+        model = body["model"]
+        behaviour = parse_model(model)
         if behaviour is None:
-            raise unknown_model(body["model"])
-        if behaviour.status is not None:
-            raise scripted(behaviour.status, key, body["model"])
-
-        turns, tools, instructions = api.read(body)
-        answer = decide(turns, tools, instructions, behaviour.tokens)
-        prompt_tokens = max(1, len(raw) // 4)
-        watch = asyncio.create_task(_watch(receive))
-        self._watches.add(watch)
-        self.state.begin()
-        complete = False
-        try:
-            if body.get("stream"):
-                frames = api.frames(body, answer, behaviour.reasoning, prompt_tokens)
-                complete = await _send_stream(frames, behaviour, scope, send, watch)
-            else:
-                complete = await _wait_whole(behaviour, answer.size, scope, watch)
-                if complete:
-                    await _send_json(send, 200, api.whole(body, answer, behaviour.reasoning, prompt_tokens))
-        finally:
-            self.state.end(aborted=not complete)
-            self._watches.discard(watch)
-            if not complete:
-                _cut(scope)  # the client is gone, or the server is stopping
-            watch.cancel()
-            await asyncio.wait({watch})
+            raise unknown_model(model)
+        if behaviour.times is not None and not self.state.fails(model, behaviour.times):
+            behaviour = behaviour.mended()
+        if behaviour.scripted:
+            raise scripted(behaviour, key, model)
+        if behaviour.window is not None and size > 4 * behaviour.window:
+            raise endpoint.too_long(-(-size // 4), behaviour.window)
+        if endpoint.is_gemini and "gemini3" in model:
+            behaviour = replace(behaviour, signed=True)
+        if behaviour.signed and "messages" in body:
+            signatures.check(body, self.state.signatures)
+        return behaviour
 
 
 def create_app() -> Upstream:
     """A new fake upstream with counters of its own."""
     return Upstream()
-
-
-async def _read(receive: Receive) -> bytes:
-    body = bytearray()
-    while True:
-        message = await receive()
-        body += message.get("body", b"")
-        if not message.get("more_body"):
-            return bytes(body)
-
-
-async def _watch(receive: Receive) -> None:
-    """End when the client goes away."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-async def _pause(watch: asyncio.Task[None], seconds: float) -> bool:
-    """Wait, for at least one step of the event loop; True if the client went away meanwhile."""
-    if seconds:
-        await asyncio.wait({watch}, timeout=seconds)
-    else:
-        await asyncio.sleep(0)
-    return watch.done()
-
-
-def _cut(scope: Scope) -> None:
-    """Close the connection once what was written is sent, whatever the answer's state."""
-    transport = scope.get("extensions", {}).get("transport", {}).get("transport")
-    if transport is not None:
-        transport.close()
-
-
-def _headers(content_type: bytes) -> list[tuple[bytes, bytes]]:
-    return [(b"content-type", content_type), (b"x-request-id", b"req_" + secrets.token_hex(16).encode())]
-
-
-async def _send_json(send: Send, status: int, body: Any, extra: Iterable[tuple[bytes, bytes]] = ()) -> None:
-    data = json.dumps(body, ensure_ascii=False).encode()
-    headers = [*_headers(b"application/json"), (b"content-length", b"%d" % len(data)), *extra]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": data})
-
-
-async def _wait_whole(behaviour: Behaviour, size: int, scope: Scope, watch: asyncio.Task[None]) -> bool:
-    """Pause as long as the streamed answer would take; False if the client went away."""
-    writes = -(-size // behaviour.burst)
-    if await _pause(watch, behaviour.first_pause + behaviour.pause * max(0, writes - 1)):
-        return False
-    if behaviour.cut_after is not None and behaviour.cut_after <= size:
-        return await _cut_on_purpose(scope, watch)
-    return True
-
-
-async def _cut_on_purpose(scope: Scope, watch: asyncio.Task[None]) -> bool:
-    _cut(scope)
-    await asyncio.wait({watch}, timeout=1)  # the server complains of an answer unfinished before that
-    return True
-
-
-async def _send_stream(
-    frames: Iterable[tuple[bytes, bool]],
-    behaviour: Behaviour,
-    scope: Scope,
-    send: Send,
-    watch: asyncio.Task[None],
-) -> bool:
-    """Send frames, each with whether it is a token, at the model's pace.
-
-    Returns False if the client went away before the end.
-    """
-    await send(
-        {
-            "type": "http.response.start",
-            "status": 200,
-            "headers": _headers(b"text/event-stream; charset=utf-8"),
-        }
-    )
-    cut_after, burst = behaviour.cut_after, behaviour.burst
-    pending: list[bytes] = []
-    tokens = 0
-    for frame, is_token in frames:
-        if tokens == cut_after and (tokens or is_token):
-            await send({"type": "http.response.body", "body": b"".join(pending), "more_body": True})
-            return await _cut_on_purpose(scope, watch)
-        if is_token:
-            if tokens % burst == 0:
-                if pending:
-                    await send({"type": "http.response.body", "body": b"".join(pending), "more_body": True})
-                    pending = []
-                if await _pause(watch, behaviour.pause if tokens else behaviour.first_pause):
-                    return False
-            tokens += 1
-        pending.append(frame)
-    if watch.done():
-        return False
-    await send({"type": "http.response.body", "body": b"".join(pending)})
-    return True

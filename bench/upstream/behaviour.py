@@ -1,39 +1,39 @@
-"""What a model name and a conversation ask for."""
+"""What a conversation asks for."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any, TypeVar
 
-_OPTION = re.compile(r"(n|d|f|e|x|k)(\d{1,7})")
-_LABEL = re.compile(r"[a-z0-9.]{2,}")
+from bench.upstream.frame import call_id
+from bench.upstream.model_name import Behaviour
+from bench.upstream.sealed import signature
+
+_T = TypeVar("_T")
 _CALL = re.compile(r"\bcall ([A-Za-z0-9_-]+) (\{.*)$", re.MULTILINE)
 _ECHO = re.compile(r"echo: ?(.*)", re.DOTALL)
 _WORD = re.compile(r"\s*\S+\s*|\s+")
 
 
 @dataclass(frozen=True, slots=True)
-class Behaviour:
-    """A model name's options; pauses in seconds."""
-
-    tokens: int = 8
-    pause: float = 0.0
-    first_pause: float = 0.0
-    reasoning: bool = False
-    status: int | None = None
-    cut_after: int | None = None
-    burst: int = 1
-
-
-@dataclass(frozen=True, slots=True)
 class Call:
-    """A function call to answer with; `arguments` is the JSON text, passed on unparsed."""
+    """A function call to answer with; `arguments` is the JSON text, passed on unparsed.
+
+    An empty `call_id` means that the call comes without one.
+    """
 
     name: str
     arguments: str
+    call_id: str = ""
+
+    @property
+    def signature(self) -> str:
+        """The thought signature of the call."""
+        return signature(self.call_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +49,11 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What to answer: pieces of text, or calls (never both)."""
+    """What to answer: pieces of text (of a refusal, if `refusal`), or calls (never both)."""
 
     pieces: tuple[str, ...] = ()
     calls: tuple[Call, ...] = ()
+    refusal: bool = False
 
     @property
     def text(self) -> str:
@@ -63,32 +64,6 @@ class Answer:
     def size(self) -> int:
         """How many tokens the answer counts as."""
         return len(self.pieces) + sum(len(fragments(call.arguments)) for call in self.calls)
-
-
-@lru_cache(maxsize=1024)
-def parse_model(name: str) -> Behaviour | None:
-    """Read a model name; None if the fake serves no such model."""
-    head, *parts = name.split("-")
-    if head != "fake":
-        return None
-    options: dict[str, int] = {}
-    reasoning = False
-    for part in parts:
-        if part == "r":
-            reasoning = True
-        elif match := _OPTION.fullmatch(part):
-            options[match[1]] = int(match[2])
-        elif not _LABEL.fullmatch(part):
-            return None
-    return Behaviour(
-        tokens=options.get("n", 8),
-        pause=options.get("d", 0) / 1000,
-        first_pause=options.get("f", 0) / 1000,
-        reasoning=reasoning,
-        status=options.get("e"),
-        cut_after=options.get("x"),
-        burst=max(1, options.get("k", 1)),
-    )
 
 
 @lru_cache(maxsize=64)
@@ -107,7 +82,13 @@ def fragments(arguments: str) -> list[str]:
     return [arguments[i : i + size] for i in range(0, len(arguments), size)]
 
 
-def _calls(text: str, tools: Collection[str]) -> tuple[Call, ...]:
+def interleave(rows: Sequence[Sequence[_T]]) -> Iterator[_T]:
+    """The first of each row, the second of each, and so on."""
+    for place in range(max(map(len, rows), default=0)):
+        yield from (row[place] for row in rows if place < len(row))
+
+
+def _calls(text: str, tools: Collection[str], behaviour: Behaviour) -> tuple[Call, ...]:
     calls = []
     for name, rest in _CALL.findall(text):
         if name not in tools:
@@ -116,20 +97,50 @@ def _calls(text: str, tools: Collection[str]) -> tuple[Call, ...]:
             _, end = json.JSONDecoder().raw_decode(rest)
         except ValueError:  # a test may want the model to produce broken arguments
             end = len(rest)
-        calls.append(Call(name, rest[:end].rstrip()))
+        calls.append(Call(name, rest[:end].rstrip(), _call_id(behaviour)))
     return tuple(calls)
+
+
+def _call_id(behaviour: Behaviour) -> str:
+    if behaviour.without_ids:
+        return ""
+    return "call_0" if behaviour.same_ids else call_id()
+
+
+def _minimal(schema: Mapping[str, Any]) -> Any:
+    """The least value that a JSON schema of a tool's parameters accepts; unknown types are strings."""
+    if schema.get("enum"):
+        return schema["enum"][0]
+    if schema.get("anyOf"):
+        return _minimal(schema["anyOf"][0])
+    kind = schema.get("type")
+    if isinstance(kind, list):
+        kind = kind[0]
+    if kind == "object":
+        properties = schema.get("properties") or {}
+        return {name: _minimal(properties.get(name, {})) for name in schema.get("required") or []}
+    plain: dict[Any, Any] = {"integer": 1, "number": 1, "boolean": True, "array": [], "null": None}
+    return plain.get(kind, "x")
 
 
 def _history(turns: Sequence[Turn]) -> str:
     return " | ".join(f"{turn.kind}:{' '.join(turn.text.split())}" for turn in turns)
 
 
-def decide(turns: Sequence[Turn], tools: Collection[str], instructions: str, tokens: int) -> Answer:
+def decide(
+    turns: Sequence[Turn], tools: Mapping[str, Any], instructions: str, behaviour: Behaviour
+) -> Answer:
     """Decide the answer to a conversation.
 
-    `turns` is the input without what counts as instructions, `tools` the names of the offered
-    functions, `tokens` the size of the plain answer.
+    `turns` is the input without what counts as instructions, `tools` the schemas of the offered
+    functions' parameters by their names.
     """
+    if behaviour.refuses:
+        return Answer(pieces=_plain(behaviour.tokens), refusal=True)
+    if behaviour.loops and tools:
+        name, schema = next(iter(tools.items()))
+        arguments = json.dumps(_minimal({"type": "object", **(schema or {})}), ensure_ascii=False)
+        return Answer(calls=(Call(name, arguments, _call_id(behaviour)),))
     last = turns[-1] if turns else Turn("", "")
     if last.kind == "output":
         outputs: list[str] = []
@@ -139,7 +150,7 @@ def decide(turns: Sequence[Turn], tools: Collection[str], instructions: str, tok
             outputs.append(turn.text)
         return Answer(pieces=words("Tool said: " + "; ".join(reversed(outputs))))
     if last.kind == "user":
-        if calls := _calls(last.text, tools):
+        if calls := _calls(last.text, tools, behaviour):
             return Answer(calls=calls)
         if match := _ECHO.search(last.text):
             return Answer(pieces=words(match[1]))
@@ -147,4 +158,4 @@ def decide(turns: Sequence[Turn], tools: Collection[str], instructions: str, tok
             return Answer(pieces=words(_history(turns)))
         if "instructions?" in last.text:
             return Answer(pieces=words(instructions))
-    return Answer(pieces=_plain(tokens))
+    return Answer(pieces=_plain(behaviour.tokens))

@@ -19,7 +19,7 @@ from bench.upstream.checks import (
 from bench.upstream.refusal import RefusedError
 
 MAX_CALL_ID = 40
-_PARAMETERS: dict[str, tuple[type, ...]] = {
+PARAMETERS: dict[str, tuple[type, ...]] = {
     "audio": (dict,),
     "frequency_penalty": (float,),
     "function_call": (str, dict),
@@ -70,7 +70,7 @@ _PARTS = {
 
 def check(body: dict[str, Any]) -> None:
     """Refuse a request the real API would refuse, whatever the model."""
-    check_known(body, _PARAMETERS)
+    check_known(body, PARAMETERS)
     for name in ("model", "messages"):
         if body.get(name) is None:
             raise missing(name)

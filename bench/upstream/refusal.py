@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from bench.upstream.model_name import Behaviour
+
 _STATUS_BODIES: dict[int, tuple[str, str, str | None, str | None]] = {
     400: (
         "Your input exceeds the context window of this model. Please adjust your input and try again.",
@@ -46,7 +48,8 @@ _STATUS_BODIES: dict[int, tuple[str, str, str | None, str | None]] = {
 class RefusedError(Exception):
     """A request is answered with an error.
 
-    `status` is the HTTP status; the rest are the fields of OpenAI's error object.
+    `status` is the HTTP status, `retry_after` the seconds in the header of that name (None: no such
+    header); the rest are the fields of OpenAI's error object.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class RefusedError(Exception):
         *,
         status: int = 400,
         kind: str = "invalid_request_error",
+        retry_after: int | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -64,16 +68,24 @@ class RefusedError(Exception):
         self.code = code
         self.status = status
         self.kind = kind
-
-    @property
-    def body(self) -> dict[str, Any]:
-        """The JSON body of the answer."""
-        return {"error": {"message": self.message, "type": self.kind, "param": self.param, "code": self.code}}
+        self.retry_after = retry_after
 
     @property
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Headers of the answer beyond the usual ones."""
-        return [(b"retry-after", b"1")] if self.status == 429 else []
+        return [] if self.retry_after is None else [(b"retry-after", b"%d" % self.retry_after)]
+
+
+def error_body(refusal: RefusedError) -> dict[str, Any]:
+    """The JSON body of an answer that refuses."""
+    return {
+        "error": {
+            "message": refusal.message,
+            "type": refusal.kind,
+            "param": refusal.param,
+            "code": refusal.code,
+        }
+    }
 
 
 def invalid_key(key: str) -> RefusedError:
@@ -106,14 +118,51 @@ def unknown_model(name: str) -> RefusedError:
     )
 
 
-def scripted(status: int, key: str, model: str) -> RefusedError:
-    """The answer a model name with ``-eSTATUS`` asks for."""
+def too_long_input(tokens: int, window: int) -> RefusedError:
+    """The answer of the Responses API to an input that does not fit into the context window."""
+    message, _, param, code = _STATUS_BODIES[400]
+    return RefusedError(message, param, code)
+
+
+def too_long_messages(tokens: int, window: int) -> RefusedError:
+    """The answer of the Chat Completions API to messages that do not fit into the context window."""
+    return RefusedError(
+        f"This model's maximum context length is {window} tokens. However, your messages resulted in {tokens} "
+        "tokens. Please reduce the length of the messages.",
+        "messages",
+        "context_length_exceeded",
+    )
+
+
+def scripted(behaviour: Behaviour, key: str, model: str) -> RefusedError:
+    """The answer a model name with ``-eSTATUS`` or ``-quota`` asks for."""
+    if behaviour.quota:
+        # Nothing says when to retry: there is no use in it.
+        return RefusedError(
+            "You exceeded your current quota, please check your plan and billing details. For more "
+            "information on this error, read the docs: "
+            "https://platform.openai.com/docs/guides/error-codes/api-errors.",
+            code="insufficient_quota",
+            status=429,
+            kind="insufficient_quota",
+            retry_after=behaviour.retry_after,
+        )
+    status = behaviour.status or 500
     if status == 401:
         return invalid_key(key)
     if status == 404:
         return unknown_model(model)
+    retry_after = behaviour.retry_after
+    if status in (429, 503) and retry_after is None:
+        retry_after = 1
     kind_of_rest = "server_error" if status >= 500 else "invalid_request_error"
     message, kind, param, code = _STATUS_BODIES.get(
         status, (f"The request failed with status {status}.", kind_of_rest, None, None)
     )
-    return RefusedError(message, param, code, status=status, kind=kind)
+    return RefusedError(message, param, code, status=status, kind=kind, retry_after=retry_after)
+
+
+def server_error() -> RefusedError:
+    """The answer when the model fails."""
+    message, kind, param, code = _STATUS_BODIES[500]
+    return RefusedError(message, param, code, status=500, kind=kind)

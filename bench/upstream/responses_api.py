@@ -6,14 +6,13 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from bench.upstream.behaviour import Answer, Turn, fragments, words
-from bench.upstream.frame import call_id, dump, new_id, padding, quote
-from bench.upstream.responses_checks import check
+from bench.upstream.behaviour import Answer, Turn
+from bench.upstream.frame import dump, new_id
+from bench.upstream.model_name import Behaviour
+from bench.upstream.refusal import server_error
+from bench.upstream.responses_events import Events, call_frames, item_frames
+from bench.upstream.responses_items import THOUGHT_TOKENS, output
 
-__all__ = ["check", "frames", "read", "whole"]
-
-THOUGHT = "Thinking about what to answer. "
-THOUGHT_TOKENS = 16
 _ECHOED: dict[str, Any] = {
     "background": False,
     "instructions": None,
@@ -33,6 +32,8 @@ _ECHOED: dict[str, Any] = {
     "truncation": "disabled",
     "user": None,
 }
+# Why an answer is incomplete, by how it ended.
+_REASONS = {"content_filter": "content_filter", "length": "max_output_tokens"}
 
 
 def text_of(content: Any) -> str:
@@ -51,17 +52,20 @@ def _turn(item: dict[str, Any]) -> Turn:
     if kind == "function_call_output":
         return Turn("output", text_of(item["output"]))
     if kind == "reasoning":
-        return Turn("reasoning", "".join(part.get("text", "") for part in item.get("summary") or []))
+        parts = [*(item.get("summary") or []), *(item.get("content") or [])]
+        return Turn("reasoning", "".join(part.get("text", "") for part in parts))
     return Turn(kind, str(item.get("id", "")))
 
 
-def read(body: dict[str, Any]) -> tuple[list[Turn], list[str], str]:
-    """The conversation, the names of the offered functions, and the instructions."""
+def read(body: dict[str, Any]) -> tuple[list[Turn], dict[str, Any], str]:
+    """The conversation, the offered functions, and the instructions."""
     source = body.get("input") or []
     turns = [Turn("user", source)] if isinstance(source, str) else [_turn(item) for item in source]
-    tools = [tool["name"] for tool in body.get("tools") or [] if tool["type"] == "function"]
+    tools = {
+        tool["name"]: tool.get("parameters") for tool in body.get("tools") or [] if tool["type"] == "function"
+    }
     if body.get("tool_choice") == "none":
-        tools = []
+        tools = {}
     instructions = body.get("instructions")
     if instructions is None:
         instructions = "\n".join(turn.text for turn in turns if turn.kind in ("system", "developer"))
@@ -76,8 +80,6 @@ def _shell(body: dict[str, Any]) -> dict[str, Any]:
         "id": new_id("resp"),
         "object": "response",
         "created_at": int(time.time()),
-        "error": None,
-        "incomplete_details": None,
         "model": body["model"],
         "reasoning": {"effort": None, "summary": None} | (body.get("reasoning") or {}),
         "service_tier": "default",
@@ -86,48 +88,8 @@ def _shell(body: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _text_part(text: str) -> dict[str, Any]:
-    return {"type": "output_text", "annotations": [], "logprobs": [], "text": text}
-
-
-def _output(body: dict[str, Any], answer: Answer, reasoning: bool) -> list[dict[str, Any]]:
-    """The finished output items."""
-    items: list[dict[str, Any]] = []
-    if reasoning:
-        thought = {
-            "id": new_id("rs"),
-            "type": "reasoning",
-            "summary": [{"type": "summary_text", "text": THOUGHT}],
-        }
-        if "reasoning.encrypted_content" in (body.get("include") or []):
-            thought["encrypted_content"] = "gAAAAAB" + new_id("").removeprefix("_") * 4
-        items.append(thought)
-    items.extend(
-        {
-            "id": new_id("fc"),
-            "type": "function_call",
-            "status": "completed",
-            "arguments": call.arguments,
-            "call_id": call_id(),
-            "name": call.name,
-        }
-        for call in answer.calls
-    )
-    if not answer.calls:
-        items.append(
-            {
-                "id": new_id("msg"),
-                "type": "message",
-                "status": "completed",
-                "content": [_text_part(answer.text)],
-                "role": "assistant",
-            }
-        )
-    return items
-
-
-def _usage(answer: Answer, reasoning: bool, prompt_tokens: int) -> dict[str, Any]:
-    thought = THOUGHT_TOKENS if reasoning else 0
+def _usage(answer: Answer, behaviour: Behaviour, prompt_tokens: int) -> dict[str, Any]:
+    thought = THOUGHT_TOKENS if behaviour.reasoning else 0
     return {
         "input_tokens": prompt_tokens,
         "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
@@ -137,100 +99,70 @@ def _usage(answer: Answer, reasoning: bool, prompt_tokens: int) -> dict[str, Any
     }
 
 
-def whole(body: dict[str, Any], answer: Answer, reasoning: bool, prompt_tokens: int) -> dict[str, Any]:
-    """The answer to a request that is not streamed."""
+def _outcome(
+    answer: Answer, behaviour: Behaviour, prompt_tokens: int, items: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """What a response object has beyond the shell once the answer has ended."""
+    reason = _REASONS.get(behaviour.ending)
     return {
-        **_shell(body),
-        "status": "completed",
-        "completed_at": int(time.time()),
-        "output": _output(body, answer, reasoning),
-        "usage": _usage(answer, reasoning, prompt_tokens),
+        "status": "incomplete" if reason else "completed",
+        "error": None,
+        "incomplete_details": {"reason": reason} if reason else None,
+        "completed_at": None if reason else int(time.time()),
+        "output": items,
+        "usage": _usage(answer, behaviour, prompt_tokens),
     }
 
 
-class _Events:
-    """Encodes events and numbers them."""
+def whole(body: dict[str, Any], answer: Answer, behaviour: Behaviour, prompt_tokens: int) -> dict[str, Any]:
+    """The answer to a request that is not streamed."""
+    items = output(body, answer, behaviour)
+    return {**_shell(body), **_outcome(answer, behaviour, prompt_tokens, items)}
 
-    def __init__(self, body: dict[str, Any]) -> None:
+
+class Stream:
+    """A streamed answer."""
+
+    def __init__(
+        self, body: dict[str, Any], answer: Answer, behaviour: Behaviour, prompt_tokens: int
+    ) -> None:
         self.body = body
-        self.number = 0
+        self.answer = answer
+        self.behaviour = behaviour
+        self.prompt_tokens = prompt_tokens
+        self.events = Events(body)
+        self.shell = dump(_shell(body))[:-1]
 
-    def event(self, kind: str, fields: str) -> bytes:
-        """One event; `fields` is JSON text without the braces."""
-        data = f'event: {kind}\ndata: {{"type":"{kind}","sequence_number":{self.number},{fields}}}\n\n'
-        self.number += 1
-        return data.encode()
+    def frames(self) -> Iterator[tuple[bytes, bool]]:
+        """The encoded events, each with whether it is a token of the answer."""
+        events = self.events
+        started = self._response({"status": "in_progress", "output": [], "usage": None})
+        yield events.event("response.created", started), False
+        yield events.event("response.in_progress", started), False
+        items = output(self.body, self.answer, self.behaviour)
+        # Calls that alternate are the last items, and come together.
+        together = len(self.answer.calls) if self.behaviour.interleaved else 0
+        alone = len(items) - together
+        for index, item in enumerate(items[:alone]):
+            yield from item_frames(events, index, item, self.answer.pieces)
+        if together:
+            yield from call_frames(events, alone, items[alone:], interleaved=True)
+        outcome = _outcome(self.answer, self.behaviour, self.prompt_tokens, items)
+        yield events.event(f"response.{outcome['status']}", self._response(outcome)), False
 
-    def deltas(
-        self, kind: str, fields: str, pieces: tuple[str, ...] | list[str], tail: str = ""
-    ) -> Iterator[bytes]:
-        """An event per piece. What they have in common is encoded once: this is the hot loop."""
-        head = f'event: {kind}\ndata: {{"type":"{kind}",{fields},"sequence_number":'.encode()
-        for piece in pieces:
-            rest = (tail + padding(self.body, piece)).encode()
-            yield b'%b%d,"delta":%b%b}\n\n' % (head, self.number, quote(piece), rest)
-            self.number += 1
+    def malformed(self) -> bytes:
+        """An event with malformed JSON."""
+        return b'event: response.output_text.delta\ndata: {"type":"response.output_text.delta","delta":"w\n\n'
 
+    def failure(self) -> bytes:
+        """The event that reports that the provider failed."""
+        error = {"code": "server_error", "message": server_error().message}
+        if self.behaviour.bare_failure:
+            return self.events.event("error", dump({**error, "param": None})[1:-1])
+        failed: dict[str, Any] = {"status": "failed", "error": error, "output": [], "usage": None}
+        return self.events.event("response.failed", self._response(failed))
 
-def frames(
-    body: dict[str, Any], answer: Answer, reasoning: bool, prompt_tokens: int
-) -> Iterator[tuple[bytes, bool]]:
-    """The encoded events of a streamed answer, each with whether it is a token of the answer."""
-    events = _Events(body)
-    shell = dump(_shell(body))[:-1]
-    started = f'"response":{shell},"status":"in_progress","completed_at":null,"output":[],"usage":null}}'
-    yield events.event("response.created", started), False
-    yield events.event("response.in_progress", started), False
-    items = _output(body, answer, reasoning)
-    for index, item in enumerate(items):
-        if item["type"] == "reasoning":
-            for event in _reasoning_events(events, index, item):
-                yield event, False
-        elif item["type"] == "function_call":
-            yield from _call_events(events, index, item)
-        else:
-            yield from _message_events(events, index, item, answer.pieces)
-    usage = dump(_usage(answer, reasoning, prompt_tokens))
-    finished = (
-        f'"status":"completed","completed_at":{int(time.time())},"output":{dump(items)},"usage":{usage}'
-    )
-    yield events.event("response.completed", f'"response":{shell},{finished}}}'), False
-
-
-def _reasoning_events(events: _Events, index: int, item: dict[str, Any]) -> Iterator[bytes]:
-    at = f'"item_id":"{item["id"]}","output_index":{index},"summary_index":0'
-    empty, full = dump({"type": "summary_text", "text": ""}), dump(item["summary"][0])
-    yield events.event(
-        "response.output_item.added", f'"output_index":{index},"item":{dump({**item, "summary": []})}'
-    )
-    yield events.event("response.reasoning_summary_part.added", f'{at},"part":{empty}')
-    yield from events.deltas("response.reasoning_summary_text.delta", at, words(THOUGHT))
-    yield events.event("response.reasoning_summary_text.done", f'{at},"text":{dump(THOUGHT)}')
-    yield events.event("response.reasoning_summary_part.done", f'{at},"part":{full}')
-    yield events.event("response.output_item.done", f'"output_index":{index},"item":{dump(item)}')
-
-
-def _call_events(events: _Events, index: int, item: dict[str, Any]) -> Iterator[tuple[bytes, bool]]:
-    at = f'"item_id":"{item["id"]}","output_index":{index}'
-    added = dump({**item, "status": "in_progress", "arguments": ""})
-    yield events.event("response.output_item.added", f'"output_index":{index},"item":{added}'), False
-    for delta in events.deltas("response.function_call_arguments.delta", at, fragments(item["arguments"])):
-        yield delta, True
-    done = f'{at},"arguments":{dump(item["arguments"])},"name":{dump(item["name"])}'
-    yield events.event("response.function_call_arguments.done", done), False
-    yield events.event("response.output_item.done", f'"output_index":{index},"item":{dump(item)}'), False
-
-
-def _message_events(
-    events: _Events, index: int, item: dict[str, Any], pieces: tuple[str, ...]
-) -> Iterator[tuple[bytes, bool]]:
-    at = f'"item_id":"{item["id"]}","output_index":{index},"content_index":0'
-    part = item["content"][0]
-    added = dump({**item, "status": "in_progress", "content": []})
-    yield events.event("response.output_item.added", f'"output_index":{index},"item":{added}'), False
-    yield events.event("response.content_part.added", f'{at},"part":{dump(_text_part(""))}'), False
-    for delta in events.deltas("response.output_text.delta", at, pieces, ',"logprobs":[]'):
-        yield delta, True
-    yield events.event("response.output_text.done", f'{at},"text":{dump(part["text"])},"logprobs":[]'), False
-    yield events.event("response.content_part.done", f'{at},"part":{dump(part)}'), False
-    yield events.event("response.output_item.done", f'"output_index":{index},"item":{dump(item)}'), False
+    def _response(self, rest: dict[str, Any]) -> str:
+        """The field `response` of an event."""
+        missing = {"error": None, "incomplete_details": None, "completed_at": None} | rest
+        return f'"response":{self.shell},{dump(missing)[1:]}'

@@ -16,6 +16,7 @@ from bench.upstream.checks import (
     wrong_type,
 )
 from bench.upstream.refusal import RefusedError
+from bench.upstream.sealed import is_sealed
 
 MAX_ID = 64
 _PARAMETERS: dict[str, tuple[type, ...]] = {
@@ -195,15 +196,23 @@ def _check_message(param: str, item: dict[str, Any]) -> None:
 
 def _check_reasoning(param: str, item: dict[str, Any], following: Any, stored: bool) -> None:
     item_id = item.get("id")
-    if item_id is None:
+    encrypted = item.get("encrypted_content")
+    if item_id is None and not encrypted:
         raise missing(f"{param}.id")
     if item.get("summary") is None:
         raise missing(f"{param}.summary")
-    if not stored and not item.get("encrypted_content"):
+    if not stored and not encrypted:
         raise RefusedError(
             f"Item with id '{item_id}' not found. Items are not persisted when `store` is set to false. Try "
             "again with `store` set to true, or remove this item from your input.",
             "input",
+            status=404,
+        )
+    if encrypted and not is_sealed(encrypted):
+        raise RefusedError(
+            f"The encrypted content {encrypted[:4]}...{encrypted[-4:]} could not be verified. Reason: Encrypted "
+            "content could not be decrypted or parsed.",
+            code="invalid_encrypted_content",
         )
     kind = following.get("type", "message") if isinstance(following, dict) else "function_call_output"
     is_output = following.get("role") == "assistant" if kind == "message" else not kind.endswith("_output")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,9 +14,11 @@ KEPT_REQUESTS = 200
 class State:
     """Counters over accepted requests (those not refused), and the last requests of any kind.
 
-    started: answers begun, streamed or not; finished: answers sent in full, or cut on purpose by
-    ``-xN``; aborted: answers whose client went away first; open: answers under way now;
-    last_abort_at: `time.time()` of the newest abort, or None; requests: all POSTs under /v1.
+    started: answers begun, streamed or not; finished: answers sent in full, or ended on purpose by
+    ``-vN``, ``-wN``, ``-xN`` or ``-zN``; aborted: answers whose client went away first, silent ones
+    (``-sN``) too; open: answers under way now; last_abort_at: `time.time()` of the newest abort, or
+    None; requests: all POSTs to an API; failures: scripted errors given, by model name with
+    ``-tN``; signatures: those of the tool calls made by signing models, by the call's id.
     """
 
     started: int = 0
@@ -25,12 +27,21 @@ class State:
     open: int = 0
     last_abort_at: float | None = None
     requests: int = 0
+    failures: Counter[str] = field(default_factory=Counter)
+    signatures: dict[str, str] = field(default_factory=dict)
     log: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=KEPT_REQUESTS))
 
     def record(self, path: str, headers: dict[str, str], body: Any) -> None:
         """Note a request; `headers` must not hold the key any more."""
         self.requests += 1
         self.log.append({"path": path, "headers": headers, "body": body})
+
+    def fails(self, model: str, times: int) -> bool:
+        """Whether this request for a model that fails `times` times has to fail; counts it if so."""
+        if self.failures[model] >= times:
+            return False
+        self.failures[model] += 1
+        return True
 
     def begin(self) -> None:
         """Note that an answer begins."""
@@ -61,4 +72,6 @@ class State:
         """Forget all but `open`, which would go negative once those answers end."""
         self.started = self.finished = self.aborted = self.requests = 0
         self.last_abort_at = None
+        self.failures.clear()
+        self.signatures.clear()
         self.log.clear()

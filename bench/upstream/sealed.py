@@ -1,0 +1,35 @@
+"""What only the fake can make, and recognises: encrypted reasoning and thought signatures."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+
+_PREFIX = "gAAAAAB"
+_KEY = b"of the fake upstream, which has no secrets to keep"
+_DIGEST = 32
+
+
+def seal() -> str:
+    """New encrypted reasoning. It is recognised by every process, before and after a reset."""
+    nonce = secrets.token_bytes(96)
+    digest = hashlib.blake2b(nonce, key=_KEY, digest_size=_DIGEST).digest()
+    return _PREFIX + base64.urlsafe_b64encode(nonce + digest).decode()
+
+
+def is_sealed(text: str) -> bool:
+    """Whether `text` is encrypted reasoning that the fake made."""
+    try:
+        data = base64.urlsafe_b64decode(text.removeprefix(_PREFIX).encode())
+    except ValueError:
+        return False
+    nonce, digest = data[:-_DIGEST], data[-_DIGEST:]
+    return (
+        text.startswith(_PREFIX) and hashlib.blake2b(nonce, key=_KEY, digest_size=_DIGEST).digest() == digest
+    )
+
+
+def signature(call_id: str) -> str:
+    """The thought signature of a tool call."""
+    return base64.b64encode(hashlib.blake2b(call_id.encode(), key=_KEY).digest()).decode()
