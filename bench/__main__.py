@@ -58,7 +58,8 @@ async def _measure(
             setting = Setting(f"http://127.0.0.1:{port}/v1", quick)
             for case in cases:
                 for run in range(runs):
-                    for side in sides:
+                    # Chatrack goes first, for it sets the load that the stock stack is compared at.
+                    for side in reversed(sides):
                         print(f"{case.name} {run + 1}/{runs} {side.name}", file=sys.stderr, flush=True)
                         for metric, number in (await case.run(side, setting)).items():
                             samples[side.name][metric].append(number)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import statistics
+import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from bench import gaps
 from bench.client import encode, fetch, open_streams, run_answers, run_reads
-from bench.processes import cpu_seconds, memory
+from bench.processes import LOAD_CORE, SERVER_CORE, core_times, cpu_seconds, idle_shares, memory
 from bench.seed import create_thread, get_thread, list_items, list_threads, seed
 from bench.sides import CHAT, RESPONSES, Bare, Side, started
 
@@ -19,10 +21,14 @@ IDLE_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What a case is run with: the model API's URL, ending in ``/v1``, and whether to be brief."""
+    """What a case is run with: the model API's URL, ending in ``/v1``, and whether to be brief.
+
+    `loads` keeps what load a case settled on, by its name, so that its later runs have the same.
+    """
 
     base_url: str
     quick: bool = False
+    loads: dict[str, int] = field(default_factory=dict)
 
     def pick(self, full: int, quick: int) -> int:
         """One of two sizes."""
@@ -31,19 +37,23 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A number that is compared; `target` bounds chatrack / stock (from below if more is better)."""
+    """A number that is compared; `target` bounds it, from below if more is better.
+
+    What is bounded is chatrack / stock, or Chatrack's own number if `absolute`.
+    """
 
     name: str
     unit: str
     target: float | None
     more_is_better: bool = False
     digits: int = 1
+    absolute: bool = False
 
-    def holds(self, ratio: float) -> bool:
-        """Whether a ratio meets the target; True if there is none."""
+    def holds(self, number: float) -> bool:
+        """Whether a ratio, or a number if `absolute`, meets the target; True if there is none."""
         if self.target is None:
             return True
-        return ratio >= self.target if self.more_is_better else ratio <= self.target
+        return number >= self.target if self.more_is_better else number <= self.target
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +146,63 @@ async def measure_start(side: Side, setting: Setting) -> dict[str, float]:
         return {"start to ready": server.start_seconds * 1e3}
 
 
+LOADS = (OPEN_STREAMS, 400, 320, 256, 200, 160, 128, 100, 80, 64, 50)
+PER_SECOND = 20  # text deltas of each stream
+PACED = "fake-n2000-d50"  # lasts 100 s, longer than opening the streams and the window
+WARM_SECONDS = 3.0
+LEAST_IDLE = 15.0
+
+
+async def measure_gaps(side: Side, setting: Setting) -> dict[str, float]:
+    """Gaps in many streams at once, in ms, and what the machine had to spare meanwhile, in %.
+
+    The first run steps down from `OPEN_STREAMS` until each core is idle for `LEAST_IDLE` percent of the
+    time; the later ones, of the other side too, have as many streams as it came to. Each step is printed.
+    Each core, for the machine as a whole is never busy: a server process that is behind fills one core.
+    On the server's core, what its CPU and the idle share lack to 100 % is what other programs took.
+    """
+    settled = setting.loads.get("gaps")
+    loads = [settled] if settled else [load for load in LOADS if load <= setting.pick(OPEN_STREAMS, 100)]
+    numbers: dict[str, float] = {}
+    for load in loads:
+        numbers = await _gaps(side, setting, load)
+        setting.loads["gaps"] = load
+        summary = ", ".join(f"{name} {number:.1f}" for name, number in numbers.items())
+        print(f"  {summary}", file=sys.stderr, flush=True)
+        if min(numbers["idle, server's core"], numbers["idle, load's core"]) >= LEAST_IDLE:
+            break
+    return numbers
+
+
+async def _gaps(side: Side, setting: Setting, load: int) -> dict[str, float]:
+    async with started(side, setting.base_url, PACED) as server:
+        await fetch(server.port, list_threads(side.path))
+        streams = await gaps.open_streams(server.port, create_thread(side.path), load)
+        await asyncio.sleep(WARM_SECONDS)
+        used, cores = cpu_seconds(server.pid), core_times()
+        seen = await gaps.watch(streams, setting.pick(10, 3))
+        idle = idle_shares(cores, core_times())
+        used = cpu_seconds(server.pid) - used
+        for stream in streams:
+            stream.transport.abort()
+    return {
+        "streams": load,
+        "streams ended or not begun": seen.lost,
+        "gap, p50": seen.p50 * 1e3,
+        "gap, p99": seen.p99 * 1e3,
+        "gap, p99 of the worst stream": seen.worst_p99 * 1e3,
+        "gap, longest": seen.longest * 1e3,
+        "deltas": seen.deltas / seen.seconds,
+        "deltas / ideal": seen.deltas / seen.seconds / (load * PER_SECOND) * 100,
+        "idle, machine": idle["cpu"] * 100,
+        "idle, server's core": idle[f"cpu{SERVER_CORE}"] * 100,
+        "idle, load's core": idle.get(f"cpu{LOAD_CORE}", idle["cpu"]) * 100,
+        "CPU of the server": used / seen.seconds * 100,
+    }
+
+
 def _cpu(label: str, concurrency: int) -> Metric:
-    return Metric(f"CPU per delta, {label}, x{concurrency}", "µs", 1.05)
+    return Metric(f"CPU per delta, {label}, x{concurrency}", "µs", 0.40)
 
 
 CASES = (
@@ -149,7 +214,7 @@ CASES = (
     Case(
         "ttfd",
         measure_first_delta,
-        tuple(Metric(f"first delta, {label}", "ms", 1.05, digits=2) for label in ("Responses", "Chat")),
+        tuple(Metric(f"first delta, {label}", "ms", 0.7, digits=2) for label in ("Responses", "Chat")),
     ),
     Case(
         "reads",
@@ -163,6 +228,25 @@ CASES = (
         "memory",
         measure_memory,
         (Metric("memory at rest", "MiB", 1.35), Metric("memory per open stream", "KiB", 1.05)),
+    ),
+    Case(
+        "gaps",
+        measure_gaps,
+        (
+            Metric("streams", "", None, more_is_better=True, digits=0),
+            Metric("streams ended or not begun", "", None, digits=0),
+            Metric("gap, p50", "ms", None),
+            Metric("gap, p99", "ms", 250, absolute=True),
+            Metric("gap, p99 of the worst stream", "ms", None),
+            Metric("gap, longest", "ms", None),
+            Metric("deltas", "1/s", None, more_is_better=True, digits=0),
+            Metric("deltas / ideal", "%", None, more_is_better=True),
+            *(
+                Metric(f"idle, {where}", "%", None, more_is_better=True)
+                for where in ("machine", "server's core", "load's core")
+            ),
+            Metric("CPU of the server", "%", None),
+        ),
     ),
     Case("start", measure_start, (Metric("start to ready", "ms", 1.6, digits=0),)),
 )

@@ -65,6 +65,28 @@ def cpu_seconds(pid: int) -> float:
     return total / _TICKS
 
 
+def core_times() -> dict[str, tuple[int, int]]:
+    """Idle and total clock ticks so far, of each core (``cpu0``, …) and of all together (``cpu``)."""
+    times = {}
+    for line in Path("/proc/stat").read_text().splitlines():
+        name, *fields = line.split()
+        if name.startswith("cpu"):
+            ticks = [int(field) for field in fields[:8]]  # after them, guests' are counted again
+            times[name] = (ticks[3] + ticks[4], sum(ticks))  # idle and waiting for a disk
+    return times
+
+
+def idle_shares(
+    before: Mapping[str, tuple[int, int]], after: Mapping[str, tuple[int, int]]
+) -> dict[str, float]:
+    """The share of time each core was idle between two `core_times`."""
+    shares = {}
+    for name, (idle, total) in after.items():
+        idle_before, total_before = before[name]
+        shares[name] = (idle - idle_before) / max(1, total - total_before)
+    return shares
+
+
 def memory(pid: int, kind: str = "Pss") -> int:
     """`Pss` or `Rss` of a process tree, in bytes."""
     total = 0

@@ -22,8 +22,10 @@ def _row(metric: Metric, samples: Samples, sides: Sequence[str]) -> list[str]:
     ratio = medians[_CHATRACK] / medians[_STOCK] if medians[_STOCK] else float("nan")
     if metric.target is None:
         return [*row, f"{ratio:.2f}", "-", "-"]
+    bound = f"{metric.target:g} {metric.unit}" if metric.absolute else f"{metric.target:.2f}"
     sign = ">=" if metric.more_is_better else "<="
-    return [*row, f"{ratio:.2f}", f"{sign} {metric.target:.2f}", "yes" if metric.holds(ratio) else "NO"]
+    ok = metric.holds(medians[_CHATRACK] if metric.absolute else ratio)
+    return [*row, f"{ratio:.2f}", f"{sign} {bound}", "yes" if ok else "NO"]
 
 
 def render(metrics: Sequence[Metric], samples: Samples, sides: Sequence[str]) -> str:
@@ -51,6 +53,7 @@ def missed(metrics: Sequence[Metric], samples: Samples) -> list[str]:
     names = []
     for metric in metrics:
         stock, ours = (statistics.median(samples[side][metric.name]) for side in (_STOCK, _CHATRACK))
-        if stock and not metric.holds(ours / stock):
+        ok = metric.holds(ours) if metric.absolute else not stock or metric.holds(ours / stock)
+        if not ok:
             names.append(metric.name)
     return names
