@@ -1,5 +1,6 @@
 # Two commands do everything on a machine with python3: `make run` and `make test`.
 # uv is bootstrapped into .uv, the workspace into .venv; nothing else is touched.
+# `make litellm` puts a server that some tests talk to into .litellm; without it they are skipped.
 
 PYTHON ?= python3
 VENV := .venv
@@ -7,9 +8,11 @@ UV := .uv/bin/uv
 MEMBERS := core $(sort $(wildcard plugins/*))
 INSTALLED := $(VENV)/.installed
 RUN_READY := $(VENV)/.run-ready
+LITELLM := .litellm
+LITELLM_INSTALLED := $(LITELLM)/.installed
 SOURCES := constraints.txt pyproject.toml $(addsuffix /pyproject.toml,$(MEMBERS))
 
-.PHONY: run test lint format bench chaos constraints clean
+.PHONY: run test lint format bench chaos litellm litellm-constraints constraints clean
 
 run: $(RUN_READY)
 	$(VENV)/bin/chatrack serve
@@ -34,6 +37,8 @@ bench: $(INSTALLED)
 chaos: $(INSTALLED)
 	$(VENV)/bin/python -m tests.chaos $(CHAOS_ARGS)
 
+litellm: $(LITELLM_INSTALLED)
+
 $(UV):
 	$(PYTHON) -m venv .uv
 	.uv/bin/pip install --quiet --disable-pip-version-check -c constraints.txt uv
@@ -51,10 +56,20 @@ $(INSTALLED): $(RUN_READY)
 	$(UV) pip install --quiet --python $(VENV)/bin/python -c constraints.txt $(addprefix -e ,$(MEMBERS)) --group dev
 	@touch $@
 
+# An environment of its own, for it pins other versions of what we use.
+$(LITELLM_INSTALLED): tests/litellm/requirements.txt tests/litellm/constraints.txt | $(UV)
+	$(UV) venv --quiet --clear --python $(PYTHON) $(LITELLM)
+	$(UV) pip install --quiet --python $(LITELLM)/bin/python -c tests/litellm/constraints.txt -r tests/litellm/requirements.txt
+	@touch $@
+
 # Raise the pins to what the ranges of the members allow today.
 constraints: | $(VENV)/bin/python
 	$(UV) pip install --quiet --upgrade --python $(VENV)/bin/python $(addprefix -e ,$(MEMBERS)) --group dev uv
 	$(UV) pip freeze --python $(VENV)/bin/python --exclude-editable > constraints.txt
 
+litellm-constraints: $(LITELLM_INSTALLED)
+	$(UV) pip install --quiet --upgrade --python $(LITELLM)/bin/python -r tests/litellm/requirements.txt
+	$(UV) pip freeze --python $(LITELLM)/bin/python > tests/litellm/constraints.txt
+
 clean:
-	rm -rf $(VENV) .uv .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(LITELLM) .uv .mypy_cache .ruff_cache .pytest_cache
