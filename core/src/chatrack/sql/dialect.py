@@ -1,5 +1,6 @@
 """The two things that SQL dialects spell differently: the time, and "insert or update"."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -46,6 +47,11 @@ def upsert(dialect: str, table: Table, *, key: Sequence[str], update: Sequence[s
         key: the columns of the unique key.
         update: the columns to take from the new row.
     """
+    return _upsert(dialect, table, tuple(key), tuple(update))
+
+
+@functools.cache  # making one costs more than running it
+def _upsert(dialect: str, table: Table, key: tuple[str, ...], update: tuple[str, ...]) -> Insert:
     if dialect in {"mysql", "mariadb"}:
         from sqlalchemy.dialects import mysql  # late: loaded only for the dialect in use
 

@@ -73,7 +73,7 @@ async def put_many(
             )
     if not rows:
         return
-    await connection.execute(_PUT[dialect] if dialect in _PUT else _put_statement(dialect), rows)
+    await connection.execute(upsert(dialect, items, key=("thread_id", "id"), update=_UPDATED), rows)
     await connection.execute(_COUNT, counters)
 
 
@@ -91,17 +91,7 @@ async def remove(connection: AsyncConnection, thread_id: str, ids: Sequence[str]
 
 async def commit(connection: AsyncConnection, thread_id: str, turn_id: str, *, user: User) -> None:
     """Make a turn's uncommitted items visible."""
-    await connection.execute(
-        update(items)
-        .where(
-            items.c.thread_id == bindparam("thread"),
-            items.c.turn_id == bindparam("turn"),
-            items.c.uncommitted.is_(True),
-            owned_by(items),
-        )
-        .values(uncommitted=False),
-        owner_values(user, thread=thread_id, turn=turn_id),
-    )
+    await connection.execute(_COMMIT, owner_values(user, thread=thread_id, turn=turn_id))
 
 
 async def drop_uncommitted(connection: AsyncConnection, thread_id: str, *, user: User) -> int:
@@ -115,19 +105,17 @@ async def drop_uncommitted(connection: AsyncConnection, thread_id: str, *, user:
     return dropped.rowcount
 
 
-_PUT: dict[str, Any] = {}
-
-
-def _put_statement(dialect: str) -> Any:
-    statement = upsert(
-        dialect,
-        items,
-        key=["thread_id", "id"],
-        update=["type", "hidden", "format", "data", "origin"],
+_UPDATED = ("type", "hidden", "format", "data", "origin")
+_COMMIT = (
+    update(items)
+    .where(
+        items.c.thread_id == bindparam("thread"),
+        items.c.turn_id == bindparam("turn"),
+        items.c.uncommitted.is_(True),
+        owned_by(items),
     )
-    return _PUT.setdefault(dialect, statement)
-
-
+    .values(uncommitted=False)
+)
 _COUNT = (
     update(threads)
     .where(threads.c.id == bindparam("thread"), owned_by(threads))

@@ -1,18 +1,20 @@
 """Taking, proving and giving back the right to write into a thread. Each function is part of a transaction."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 from sqlalchemy import BigInteger, Select, bindparam, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.dml import Insert
 
 from chatrack.errors import LeaseLost, ThreadBusy
 from chatrack.interfaces.lease import Lease
 from chatrack.interfaces.user import User
 from chatrack.sql import reading
 from chatrack.sql.dialect import now_millis, upsert
-from chatrack.sql.ownership import owned_by, owner_values
+from chatrack.sql.ownership import owned_by, owner_row, owner_values
 from chatrack.sql.tables import leases, threads
 
 
@@ -130,16 +132,16 @@ async def _held(connection: AsyncConnection, leases: Sequence[Lease]) -> dict[st
 
 async def release(connection: AsyncConnection, lease: Lease) -> None:
     """Give a lease back that `check` has proved."""
-    await connection.execute(
-        update(leases)
-        .where(leases.c.thread_id == bindparam("thread"), owned_by(leases))
-        .values(turn_id=None, expires_at=0),
-        owner_values(lease.user, thread=lease.thread_id),
-    )
+    await connection.execute(_RELEASE, owner_values(lease.user, thread=lease.thread_id))
 
 
 _LEASE = select(leases.c.turn_id, leases.c.fence, leases.c.expires_at, now_millis().label("now")).where(
     leases.c.thread_id == bindparam("thread"), owned_by(leases)
+)
+_RELEASE = (
+    update(leases)
+    .where(leases.c.thread_id == bindparam("thread"), owned_by(leases))
+    .values(turn_id=None, expires_at=0)
 )
 _MANY: Any = bindparam("threads", expanding=True)
 _THREADS = (
@@ -171,12 +173,22 @@ def _identities(held: Sequence[Lease]) -> list[tuple[str, str, int, str, str]]:
 
 async def _store(connection: AsyncConnection, dialect: str, lease: Lease, seconds: float) -> None:
     await connection.execute(
-        upsert(dialect, leases, key=["thread_id"], update=["turn_id", "fence", "expires_at"]).values(
-            thread_id=lease.thread_id,
-            tenant_id=lease.user.tenant_id,
-            user_id=lease.user.id,
-            turn_id=lease.turn_id,
-            fence=lease.fence,
-            expires_at=now_millis() + round(seconds * 1000),
-        )
+        _grant(dialect),
+        {
+            "thread_id": lease.thread_id,
+            **owner_row(lease.user),
+            "turn_id": lease.turn_id,
+            "fence": lease.fence,
+            "milliseconds": round(seconds * 1000),
+        },
     )
+
+
+@functools.cache
+def _grant(dialect: str) -> Insert:
+    columns = {
+        name: bindparam(name, type_=leases.c[name].type)
+        for name in ("thread_id", "tenant_id", "user_id", "turn_id", "fence")
+    }
+    statement = upsert(dialect, leases, key=["thread_id"], update=["turn_id", "fence", "expires_at"])
+    return statement.values({**columns, "expires_at": now_millis() + _MILLISECONDS})
