@@ -156,9 +156,9 @@ LEAST_IDLE = 15.0
 async def measure_gaps(side: Side, setting: Setting) -> dict[str, float]:
     """Gaps in many streams at once, in ms, and what the machine had to spare meanwhile, in %.
 
-    The first run steps down from `OPEN_STREAMS` until each core is idle for `LEAST_IDLE` percent of the
+    The first run steps down from `OPEN_STREAMS` until the machine is idle for `LEAST_IDLE` percent of the
     time; the later ones, of the other side too, have as many streams as it came to. Each step is printed.
-    Each core, for the machine as a whole is never busy: a server process that is behind fills one core.
+    The cores are told of one by one too: a server process that is behind fills one of them.
     On the server's core, what its CPU and the idle share lack to 100 % is what other programs took.
     """
     settled = setting.loads.get("gaps")
@@ -169,7 +169,7 @@ async def measure_gaps(side: Side, setting: Setting) -> dict[str, float]:
         setting.loads["gaps"] = load
         summary = ", ".join(f"{name} {number:.1f}" for name, number in numbers.items())
         print(f"  {summary}", file=sys.stderr, flush=True)
-        if min(numbers["idle, server's core"], numbers["idle, load's core"]) >= LEAST_IDLE:
+        if numbers["idle, machine"] >= LEAST_IDLE:
             break
     return numbers
 

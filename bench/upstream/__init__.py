@@ -23,6 +23,7 @@ Model names
     -loop       call the first offered tool with the least arguments, on every request
     -search     a web search before the message, and a citation in it (Chat: the citation)
     -image      the drawing of a PNG before the message (Responses)
+    -noenc      no encrypted reasoning: to ask for it is refused (Responses)
     How tool calls come
     -noids      without ids (Responses: ``call_id`` is empty)
     -sameids    all with the id ``call_0``

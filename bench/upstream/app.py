@@ -107,6 +107,8 @@ class Upstream:
             behaviour = behaviour.mended()
         if behaviour.scripted:
             raise scripted(behaviour, key, model)
+        if behaviour.without_thoughts and "reasoning.encrypted_content" in (body.get("include") or []):
+            raise RefusedError("Encrypted content is not supported with this model.", "include")
         if behaviour.window is not None and size > 4 * behaviour.window:
             raise endpoint.too_long(-(-size // 4), behaviour.window)
         if endpoint.is_gemini and "gemini3" in model:

@@ -28,6 +28,7 @@ _FLAGS = {
     "search": "searches",
     "image": "draws",
     "sig": "signed",
+    "noenc": "without_thoughts",
 }
 Ending = Literal["stop", "content_filter", "length"]
 
@@ -51,6 +52,7 @@ class Behaviour:
 
     # What is answered
     reasoning: bool = False
+    without_thoughts: bool = False
     thinks_in_text: bool = False
     refuses: bool = False
     loops: bool = False

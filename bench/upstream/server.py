@@ -52,6 +52,15 @@ class _Server(uvicorn.Server):
         await self.stop.wait()
 
 
+def _listen(port: int) -> socket.socket:
+    # Of a socket that does not say that it is TCP's, asyncio does not turn Nagle's delays off.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", port))
+    listener.listen(2048)
+    return listener
+
+
 @contextlib.asynccontextmanager
 async def serve(port: int = 0, app: Upstream | None = None) -> AsyncIterator[Serving]:
     """Serve on 127.0.0.1 while the context lasts; port 0 takes a free one.
@@ -59,7 +68,7 @@ async def serve(port: int = 0, app: Upstream | None = None) -> AsyncIterator[Ser
     Answers still under way at the end are cut and counted as aborted.
     """
     app = app or create_app()
-    listener = socket.create_server(("127.0.0.1", port), backlog=2048)
+    listener = _listen(port)
     config = uvicorn.Config(
         app,
         http=_Protocol,

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from pydantic import TypeAdapter
 
 from chatrack.assembly import assemble, running
 from chatrack.http.app import create_app
+from chatrack.http.process import bind
 from chatrack.http.protocol import Protocol
 from chatrack.server import ChatrackServer
 
@@ -96,13 +96,23 @@ class Chat:
 
 async def events_of(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
     """Parse a stream of server-sent events; comments are skipped."""
-    async for line in response.aiter_lines():
+    async for line in _lines_of(response):
         if not line or line.startswith(":"):
             continue
         assert line.startswith("data: "), line
         event = json.loads(line[6:])
         EVENT.validate_python(event)
         yield event
+
+
+async def _lines_of(response: httpx.Response) -> AsyncIterator[str]:
+    # httpx's own lines also end at U+2028 and the like, which are text here.
+    rest = ""
+    async for piece in response.aiter_text():
+        *lines, rest = (rest + piece).split("\n")
+        for line in lines:
+            yield line
+    assert not rest
 
 
 def text_of(item: dict[str, Any]) -> str:
@@ -138,7 +148,7 @@ async def serving(config: Path, *, environ: dict[str, str] | None = None) -> Asy
     async with running(assembly):
         server = ChatrackServer(assembly)
         server.turns.open()
-        with socket.create_server(("127.0.0.1", 0)) as sock:
+        with bind("127.0.0.1", 0, file=config.name) as sock:
             uvicorn_config = uvicorn.Config(
                 create_app(server),
                 http=Protocol,
