@@ -17,9 +17,9 @@ SOURCES := constraints.txt pyproject.toml $(addsuffix /pyproject.toml,$(MEMBERS)
 run: $(RUN_READY)
 	$(VENV)/bin/chatrack serve
 
-# Four at a time on any machine: process tests wait for leases and signals more than they compute.
+# Six at a time on any machine: process tests wait for leases and signals more than they compute.
 test: $(INSTALLED)
-	$(VENV)/bin/pytest -n 4 $(PYTEST_ARGS)
+	$(VENV)/bin/pytest -n 6 --dist worksteal $(PYTEST_ARGS)
 
 lint: $(INSTALLED)
 	$(VENV)/bin/ruff format --check .
