@@ -415,6 +415,87 @@ async def test_what_the_server_adds_to_a_message_is_not_taken_for_the_message():
     assert await answer(given) == ("add_note", {"text": "a"})
 
 
+# -- to the letter -----------------------------------------------------------------------------------------
+
+
+def exactly(name: str, **arguments: Any) -> str:
+    return f"call {name} {json.dumps(arguments, ensure_ascii=False)}"
+
+
+async def calls(message: str, **options: Any) -> list[tuple[str, dict[str, Any]]]:
+    """What is called, all at once."""
+    output = (await stream(message, **options))[-1].response.output
+    assert len({item.call_id for item in output}) == len(output)
+    return [(item.name, json.loads(item.arguments)) for item in output]
+
+
+async def test_a_call_with_its_arguments_is_made_exactly_so():
+    odd = {"text": 'a "b" {c}\n\u2028 😀 due 2026-01-01', "tag": None, "more": [1, {"x": 1.5}]}
+    assert await calls(exactly("add_note", **odd)) == [("add_note", odd)]
+    assert await calls(f"  {exactly('roll_dice')}  \r\n") == [("roll_dice", {})]
+    long = {"text": "x y " * 30_000}
+    assert await calls(exactly("add_note", **long)) == [("add_note", long)]
+
+
+async def test_a_call_on_each_line_is_as_many_calls_at_once():
+    message = "\n".join(
+        ["Please:", exactly("add_note", text="a"), exactly("roll_dice"), exactly("add_note", text="a")]
+    )
+    assert await calls(message) == [
+        ("add_note", {"text": "a"}),
+        ("roll_dice", {}),
+        ("add_note", {"text": "a"}),
+    ]
+
+
+async def test_of_several_calls_none_is_made_if_one_cannot_be_read():
+    said = await answer(f'{exactly("add_note", text="a")}\ncall roll_dice {{"sides": }}')
+    assert "What follows `roll_dice` is not valid JSON" in said
+
+
+async def test_a_call_of_what_is_not_there_is_none():
+    assert "demo model" in await answer('call fly {"to": "moon"}')
+
+
+async def test_what_was_called_to_the_letter_is_told_to_the_letter():
+    given = after(
+        f"{exactly('roll_dice')}\n{exactly('add_note', text='a')}",
+        ("roll_dice", {}, "  two\nlines 😀"),
+        ("add_note", {"text": "a"}, "Error: no."),
+    )
+    assert await answer(given) == (
+        "The tool `roll_dice` answered:\n\n  two\nlines 😀\n\nThe tool `add_note` answered:\n\nError: no."
+    )
+    long = await answer(after(exactly("roll_dice"), ("roll_dice", {}, f"begin {'x' * 100_000} end")))
+    assert len(long) < 21_000
+    assert "begin" in long
+    assert long.endswith("end")
+
+
+@pytest.mark.parametrize(
+    "text", ["hi", "two\n\n  lines", "add buy milk", "😀 \u202bשם\u202c", "echo: echo: x"]
+)
+async def test_an_echo_is_the_text(text):
+    assert await answer(f"echo: {text}") == text
+
+
+async def test_it_tells_what_all_tools_gave():
+    given = [
+        *after("roll dice", ("roll_dice", {}, "rolled 6")),
+        {"role": "assistant", "content": "6"},
+        {"role": "user", "content": "history?"},
+    ]
+    assert "rolled 6" in await answer(given)
+    assert await answer("history?") == "No tool was called yet."
+
+
+async def test_an_agent_is_handed_over_to_by_a_call_and_does_the_calls_that_it_can():
+    message = f"call transfer_to_notes {{}}\n{exactly('add_note', text='buy milk')}"
+    result = await Runner.run(team(), message, run_config=QUIET)
+    assert result.last_agent.name == "notes"
+    assert result.final_output.startswith("The tool `add_note` answered:")
+
+
 # -- handoffs ----------------------------------------------------------------------------------------------
 
 

@@ -63,10 +63,12 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         message: the last message of the user; empty if there is none or it has no text.
         steps: the calls since then, in order, that have a result.
+        before: the same before that message.
     """
 
     message: str
     steps: Sequence[Step]
+    before: Sequence[Step] = ()
 
 
 def read(items: object) -> Conversation:
@@ -80,6 +82,7 @@ def read(items: object) -> Conversation:
     message = ""
     calls: dict[str, tuple[str, Mapping[str, Any]]] = {}
     steps: list[Step] = []
+    before: list[Step] = []
     for item in items if isinstance(items, Iterable) else ():
         if not isinstance(item, Mapping):
             continue
@@ -88,13 +91,14 @@ def read(items: object) -> Conversation:
             text = _text(item.get("content"))
             if not text.startswith(_CONTEXT):
                 message = text
+                before += steps
                 steps.clear()
         elif kind == "function_call":
             calls[str(item.get("call_id"))] = (str(item.get("name", "")), _arguments(item.get("arguments")))
         elif kind == "function_call_output":
             name, arguments = calls.get(str(item.get("call_id")), ("", {}))
             steps.append(Step(name=name, arguments=arguments, output=_text(item.get("output"))))
-    return Conversation(message=message, steps=tuple(steps))
+    return Conversation(message=message, steps=tuple(steps), before=tuple(before))
 
 
 def _text(content: object) -> str:

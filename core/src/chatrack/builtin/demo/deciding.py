@@ -7,6 +7,7 @@ from chatrack.builtin.demo import fields, matching, phrases, wording
 from chatrack.builtin.demo.conversation import Conversation, Step
 from chatrack.builtin.demo.decision import Call, Decision, Say
 from chatrack.builtin.demo.entries import Entry, best, entries
+from chatrack.builtin.demo.explicit import explicit
 from chatrack.builtin.demo.offers import Offer, singular
 from chatrack.builtin.demo.wording import Change, Order
 
@@ -39,9 +40,11 @@ def decide(conversation: Conversation, instructions: str | None, offered: Sequen
         offered = [one for one in offered if one.agent is None]
         way = Offer(name="", properties={}, agent=agent)
         text = message = wording.plain(matching.agent_in(text, [way])[1])
-        if not steps:
-            opening = f"You are talking to {agent} now."
-            return _first(message, text, offered) or Say(phrases.introduction(offered, opening=opening))
+    if decision := explicit(conversation, steps, offered):
+        return decision
+    if handed and not steps:
+        opening = f"You are talking to {agent} now."
+        return _first(message, text, offered) or Say(phrases.introduction(offered, opening=opening))
     if steps:
         return _next(text, steps, offered)
     return _hand_over(text, offered) or _first(message, text, offered) or _introduce(message, offered)

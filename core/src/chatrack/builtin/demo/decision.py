@@ -1,6 +1,6 @@
-"""What the demo model can do next: say something, or call a tool."""
+"""What the demo model can do next: say something, or call tools."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import msgspec
@@ -28,4 +28,14 @@ class Call(msgspec.Struct, frozen=True):
     arguments: Mapping[str, Any] = {}
 
 
-Decision: TypeAlias = Say | Call
+class Calls(msgspec.Struct, frozen=True):
+    """Call several tools at once.
+
+    Args:
+        calls: the calls, in order.
+    """
+
+    calls: Sequence[Call]
+
+
+Decision: TypeAlias = Say | Call | Calls

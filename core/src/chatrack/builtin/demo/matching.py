@@ -88,7 +88,7 @@ def named(message: str, offered: Sequence[Offer]) -> Decision | None:
         try:
             values, _ = json.JSONDecoder().raw_decode(rest[rest.index("{") :])
         except (ValueError, RecursionError):
-            return Say(f"What follows `{offer.name}` is not valid JSON. For example: `{example(offer)}`")
+            return Say(not_json(offer))
         return Call(offer.name, values)
     return None
 
@@ -120,6 +120,11 @@ def fill(offer: Offer, rest: str) -> Decision:
     if len(values) == len(needed):
         return Call(offer.name, values)
     return missing(offer)
+
+
+def not_json(offer: Offer) -> str:
+    """Say that the arguments for a tool cannot be read."""
+    return f"What follows `{offer.name}` is not valid JSON. For example: `{example(offer)}`"
 
 
 def missing(offer: Offer) -> Say:

@@ -10,6 +10,7 @@ from chatrack.builtin.demo.matching import example, kind_of, lister
 from chatrack.builtin.demo.offers import Offer, singular
 
 _QUOTED = 500
+_WHOLE = 20_000
 _SHOWN = 50
 _EXAMPLES = 8
 
@@ -27,6 +28,10 @@ def introduction(offered: Sequence[Offer], *, opening: str) -> str:
     if examples:
         parts.append(
             "\n".join(["This is what I understand, for example:", "", *(f"- {one}" for one in examples)])
+        )
+        parts.append(
+            "To try a tool out, write `call NAME {…}` with its arguments as JSON, one call to a line; I call it with "
+            "exactly these and show what it gives."
         )
     else:
         parts.append("There are no tools here that I could use, so this is all that I can say.")
@@ -59,6 +64,11 @@ def result(step: Step, offered: Sequence[Offer]) -> str:
         if kind in done:
             return f"Done: {done[kind]}"
     return _quote(step)
+
+
+def results(steps: Sequence[Step]) -> str:
+    """Say what tools gave, to the letter; of what is very long, the beginning and the end."""
+    return "\n\n".join(f"The tool `{step.name}` answered:\n\n{_whole(step.output)}" for step in steps)
 
 
 def failure(output: str) -> str:
@@ -139,6 +149,11 @@ def _quote(step: Step) -> str:
     elif data is not None:
         text = json.dumps(data, ensure_ascii=False)
     return f"{tool} answered: “{_short(text)}”"
+
+
+def _whole(text: str) -> str:
+    half = _WHOLE // 2
+    return text if len(text) <= _WHOLE else f"{text[:half]}\n\n[…]\n\n{text[-half:]}"
 
 
 def _short(text: str) -> str:

@@ -18,6 +18,7 @@ from openai.types.responses import (
     ResponseFunctionCallArgumentsDoneEvent,
     ResponseFunctionToolCall,
     ResponseInProgressEvent,
+    ResponseOutputItem,
     ResponseOutputItemAddedEvent,
     ResponseOutputItemDoneEvent,
     ResponseOutputMessage,
@@ -28,7 +29,7 @@ from openai.types.responses import (
 )
 from openai.types.responses.response_usage import InputTokensDetails, OutputTokensDetails
 
-from chatrack.builtin.demo.decision import Call, Decision, Say
+from chatrack.builtin.demo.decision import Call, Calls, Decision, Say
 
 MODEL = "demo"
 """The name of the model."""
@@ -41,31 +42,23 @@ def respond(decision: Decision, *, read: int) -> Response:
         decision: what to say or to call.
         read: how many characters the model was given, for the usage.
     """
-    item: ResponseOutputMessage | ResponseFunctionToolCall
+    output: list[ResponseOutputItem]
     if isinstance(decision, Say):
-        item = ResponseOutputMessage(
-            id=_id("msg"),
-            type="message",
-            role="assistant",
-            status="completed",
-            content=[
-                ResponseOutputText(
-                    type="output_text", text=_whole(decision.text), annotations=[], logprobs=[]
-                )
-            ],
-        )
+        output = [_message(decision)]
         written = len(decision.text)
     else:
-        item = _function_call(decision)
-        written = len(item.name) + len(item.arguments)
+        calls = decision.calls if isinstance(decision, Calls) else [decision]
+        made = [_function_call(call) for call in calls]
+        output = [*made]
+        written = sum(len(call.name) + len(call.arguments) for call in made)
     return Response(
         id=_id("resp"),
         object="response",
         created_at=time.time(),
         model=MODEL,
         status="completed",
-        output=[item],
-        parallel_tool_calls=False,
+        output=output,
+        parallel_tool_calls=True,
         tool_choice="auto",
         tools=[],
         usage=_usage(read, written),
@@ -160,6 +153,13 @@ def _call_events(item: ResponseFunctionToolCall, index: int) -> Iterator[TRespon
         output_index=index,
         arguments=item.arguments,
         sequence_number=0,
+    )
+
+
+def _message(said: Say) -> ResponseOutputMessage:
+    text = ResponseOutputText(type="output_text", text=_whole(said.text), annotations=[], logprobs=[])
+    return ResponseOutputMessage(
+        id=_id("msg"), type="message", role="assistant", status="completed", content=[text]
     )
 
 
