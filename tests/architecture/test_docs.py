@@ -4,6 +4,7 @@ import inspect
 import re
 import tomllib
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
@@ -11,8 +12,9 @@ import pytest
 from chatrack.assembly import assemble
 from chatrack.cli import main
 from chatrack.config import AgentTable, ChatTable, ServerTable
-from chatrack.errors import ConfigError
+from chatrack.errors import ConfigError, Fault
 from chatrack.hookspecs import HookSpecs
+from chatrack.models import EndpointSettings
 from chatrack.plugins import discover
 
 ROOT = Path(__file__).parents[2]
@@ -45,7 +47,7 @@ def test_the_user_guide_lists_every_setting_and_no_other(table):
             and table is not AgentTable
         ):
             row = re.search(rf"^\| `{field.name}` \|.*$", section, re.MULTILINE).group(0)
-            assert str(field.default) in row
+            assert str(field.default).replace("True", "true") in row
 
 
 def test_the_user_guide_lists_every_shipped_plugin_and_its_settings():
@@ -100,7 +102,7 @@ def test_the_example_environment_names_what_the_shipped_config_reads(tmp_path):
     }
     shipped_configs = [(ROOT / name).read_text() for name in ("config.toml", "config.postgres.toml")]
     config = re.sub(r"#.*", "", "".join(shipped_configs))
-    read = set(re.findall(r'env = "(\w+)"', config)) | {"OPENAI_API_KEY"}
+    read = set(re.findall(r'env = "(\w+)"', config)) | {"OPENAI_API_KEY", "GEMINI_API_KEY"}
     assert example == read
     shipped = tmp_path / "config.toml"
     shipped.write_text((ROOT / "config.toml").read_text())
@@ -108,3 +110,30 @@ def test_the_example_environment_names_what_the_shipped_config_reads(tmp_path):
     assert assemble(shipped, environ={}).entry.model == "demo"
     with pytest.raises(ConfigError, match="OPENAI_API_KEY"):
         assemble(shipped, environ={"LLM_PROVIDER": "openai"})
+
+
+RECIPES = re.findall(r"^### (.+?)\n.*?```toml\n(.*?)^```", DOCS["models.md"], re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize(("name", "recipe"), RECIPES, ids=[name for name, _ in RECIPES])
+def test_every_recipe_for_an_endpoint_makes_its_default_model(tmp_path, name, recipe):
+    endpoint = re.search(r"endpoints\.(\w+)", recipe).group(1)
+    path = tmp_path / "config.toml"
+    path.write_text(
+        f'enabled = ["sqlite_store", "compatible_provider"]\n[chat]\nmodel = "{endpoint}"\n{recipe}'
+        '[plugins.sqlite_store]\npath = "x.db"\n'
+    )
+    environ = dict.fromkeys(re.findall(r'env = "(\w+)"', recipe), "sk-x")
+    default = re.search(r'default_model = "(.+)"', recipe).group(1)
+    assert assemble(path, environ=environ).entry.model == f"{endpoint}/{default}"
+
+
+def test_there_is_a_recipe_for_every_endpoint_that_users_ask_for():
+    wanted = {"Ollama", "vLLM", "LM Studio", "LiteLLM", "OpenRouter", "Groq", "Mistral", "Azure OpenAI"}
+    assert {name for name, _ in RECIPES} == wanted
+
+
+def test_the_page_on_models_lists_every_fault_and_every_setting_of_an_endpoint():
+    listed = re.findall(r"^\| `(\w+)` \|", DOCS["models.md"], re.MULTILINE)
+    assert set(get_args(Fault)) <= set(listed)
+    assert {field.name for field in msgspec.structs.fields(EndpointSettings)} <= set(listed)

@@ -122,6 +122,8 @@ def _answered(items: Items) -> Iterator[str]:
     for item in items:
         if item["type"] == "user_message":
             question = text_of(item)
+        elif item["type"] == "workflow":
+            continue  # what was done on the way to the answer
         elif item["type"] != "assistant_message" or not is_begun(text_of(item), question):
             yield f"{question!r} is followed by {item}"
 

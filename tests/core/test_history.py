@@ -5,7 +5,7 @@ from chatkit.types import AssistantMessageContent, AssistantMessageItem, HiddenC
 from chatrack.clock import now
 from chatrack.ids import new_id
 from chatrack.interfaces.records import ItemRecord, item_to_record
-from chatrack.server.history import NO_RESULT, model_item_content, paired, to_input, window
+from chatrack.server.history import MADE_BY, NO_RESULT, model_item_content, paired, to_input, window
 
 
 def call(number: int) -> dict:
@@ -99,10 +99,11 @@ async def test_every_kind_of_hidden_item_becomes_something_or_nothing_but_never_
     )
     assert [item.get("type") or item["role"] for item in items] == [
         *["message"] * 3,
+        "reasoning",
         "function_call",
         "function_call_output",
         "assistant",
     ]
-    assert "id" not in items[3]
-    assert items[3]["arguments"] == "{}"
+    assert items[4]["arguments"] == "{}"
+    assert [item.get(MADE_BY) for item in items[3:6]] == ["openai"] * 3
     assert items[-1] == {"role": "assistant", "content": "hello"}

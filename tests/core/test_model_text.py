@@ -1,5 +1,6 @@
 """What a model says is not trusted: NUL characters, which not every database keeps, never get as far as the store."""
 
+from agents import Agent
 from openai.types.responses import (
     ResponseFunctionToolCall,
     ResponseOutputItemAddedEvent,
@@ -9,8 +10,18 @@ from openai.types.responses import (
     ResponseTextDeltaEvent,
 )
 
+from chatrack.assembly import BoundAgent
+from chatrack.config import ChatTable
+from chatrack.interfaces import AgentSpec
 from chatrack.interfaces.records import holds_nul, item_to_record, without_nul
 from chatrack.server.agent_stream import AgentStream
+from chatrack.server.agent_stream import _annotation_of as annotation_of
+
+
+def stream_of():
+    spec = AgentSpec(name="helper", instructions="")
+    agent = BoundAgent(address="helper", spec=spec, agent=Agent(name="helper"), model="fake", tools={})
+    return AgentStream("thr_1", agent, lambda _agent: agent, ChatTable())
 
 
 def raw(event):
@@ -27,7 +38,7 @@ def said(text):
 
 
 def test_a_nul_in_an_answer_is_left_out_of_what_is_shown_and_stored():
-    stream = AgentStream("thr_1", "fake")
+    stream = stream_of()
     place = {"output_index": 0, "sequence_number": 1}
     stream.convert(
         raw(ResponseOutputItemAddedEvent(type="response.output_item.added", item=said(""), **place))
@@ -44,7 +55,7 @@ def test_a_nul_in_an_answer_is_left_out_of_what_is_shown_and_stored():
             )
         )
     )
-    assert delta.update.delta == "ab"
+    assert delta.text == "ab"
     [done] = stream.convert(
         raw(ResponseOutputItemDoneEvent(type="response.output_item.done", item=said("a\0b\0"), **place))
     )
@@ -55,7 +66,7 @@ def test_a_nul_in_the_arguments_of_a_call_is_left_out_of_the_history():
     call = ResponseFunctionToolCall(
         type="function_call", call_id="c", name="f", arguments='{"a": "x\0y\\u0000"}'
     )
-    [done] = AgentStream("thr_1", "fake").convert(
+    *_, done = stream_of().convert(
         raw(
             ResponseOutputItemDoneEvent(
                 type="response.output_item.done", item=call, output_index=0, sequence_number=1
@@ -72,3 +83,23 @@ def test_a_backslash_that_is_no_escape_is_no_nul():
     assert holds_nul(r'"\\\u0000"')
     assert holds_nul(r'"\u0000"')
     assert without_nul({"a": ["\0b\0\0", "\\\0", "\\u0000"]}) == {"a": ["b", "\\", "\\u0000"]}
+
+
+def test_halves_of_surrogate_pairs_in_arguments_and_sources_do_not_fail_the_turn():
+    call = ResponseFunctionToolCall.model_construct(
+        type="function_call", call_id="c", name="f", arguments='{"a": "\ud83d"}'
+    )
+    *_, done = stream_of().convert(
+        raw(
+            ResponseOutputItemDoneEvent.model_construct(
+                type="response.output_item.done", item=call, output_index=0, sequence_number=1
+            )
+        )
+    )
+    assert "\ufffd" in item_to_record(done.item).data
+    shown = [
+        annotation_of({"type": "url_citation", "url": url, "title": title, "end_index": end})
+        for url, title, end in [("http://a/\0", "\ud83d", 1), ("http://a", "x", "no number"), (7, "x", 1)]
+    ]
+    assert [one is not None for one in shown] == [True, False, False]
+    assert shown[0].source.url == "http://a/"

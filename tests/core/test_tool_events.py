@@ -119,7 +119,11 @@ async def stage(write_config, upstream, tmp_path, monkeypatch, api):
     with installed_site(tmp_path / "site", monkeypatch) as site:
         site.install_source("stage", STAGE, target="StagePlugin")
         enabled = json.dumps(["sqlite_store", "openai_provider", "stage"])
-        config = write_config(openai_config(upstream.url, api=api, enabled=enabled, tools='["stage.*"]'))
+        config = write_config(
+            openai_config(
+                upstream.url, api=api, enabled=enabled, tools='["stage.*"]', chat="show_tools = false"
+            )
+        )
         async with serving(config) as chat:
             yield chat
 

@@ -3,6 +3,7 @@
 import asyncio
 
 from sqlalchemy import select
+from structlog.testing import capture_logs
 
 from chatrack.sql.tables import usage
 from tests.support.serving import message, serving
@@ -47,3 +48,14 @@ async def test_usage_outlives_its_thread(configure):
         thread, _ = await chat.create("hello")
         await chat.get("threads.delete", thread_id=thread)
         assert len(await rows_of(chat, thread)) == 1
+
+
+async def test_the_log_of_a_turn_tells_the_tokens_of_each_agent_and_model(configure):
+    async with serving(configure()) as chat:
+        with capture_logs() as logs:
+            await chat.create('call create_todo {"title": "milk"}')
+        [line] = [one for one in logs if one["event"] == "turn"]
+        [used] = line["usage"]
+        assert (used["agent"], used["model"]) == ("helper", "openai/fake")
+        assert used["input_tokens"] == line["input_tokens"] > 0
+        assert used["output_tokens"] == line["output_tokens"] > 0

@@ -45,7 +45,7 @@ async def test_the_shipped_config_serves_a_conversation_that_survives_a_restart(
         assert not errors_of(events)
         assert "buy milk" in answer_of(events).lower()
         items = await chat.items(thread)
-        assert [item["type"] for item in items] == ["user_message", "assistant_message"] * 2
+        assert [item["type"] for item in items] == ["user_message", "workflow", "assistant_message"] * 2
     assert await server.stop() == 0
     server.assert_clean()
 
@@ -92,6 +92,7 @@ async def test_over_any_store_the_shipped_config_answers_curl_and_remembers_afte
     async with server.chat() as chat:
         assert [item["type"] for item in await chat.items(thread)] == [
             "user_message",
+            "workflow",
             "assistant_message",
         ] * 3
     assert await server.stop() == 0

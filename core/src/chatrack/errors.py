@@ -16,6 +16,7 @@
     │   ├── PayloadTooLarge      413
     │   ├── UnsupportedMediaType 415
     │   └── Unavailable          503
+    ├── ModelFailure             a model did not answer as it should
     └── LeaseLost                this turn no longer owns its thread; nothing was written
 """
 
@@ -143,6 +144,59 @@ class Unavailable(RequestError):
 
     status = 503
     title = "Service Unavailable"
+
+
+Fault = Literal[
+    "key",
+    "quota",
+    "busy",
+    "away",
+    "slow",
+    "stalled",
+    "broken",
+    "too_long",
+    "filtered",
+    "refused",
+    "cut_off",
+    "unknown_model",
+    "rejected",
+    "went_in_circles",
+]
+"""What went wrong with a model; users read a sentence for each."""
+
+
+class ModelFailure(ChatrackError):
+    """A model did not answer as it should. Model providers may raise it; the turn tells the user.
+
+    Args:
+        fault: what went wrong: the `key` is refused, the `quota` used up, the provider too `busy` (429) or `away`
+            (5xx, no connection), `slow` to begin, `stalled` or `broken` off in the middle, the input `too_long`,
+            the answer `filtered`, `refused` by the model or `cut_off` at its greatest length, the model
+            unknown, the request `rejected`, or the model `went_in_circles`.
+        request_id: what the provider calls the request, for the log.
+        status: the HTTP status, if there was one.
+        code: the provider's own name for the mistake.
+        retry_after: seconds after which it is worth trying again, if the provider said so.
+    """
+
+    def __init__(
+        self,
+        fault: Fault,
+        *,
+        request_id: str | None = None,
+        status: int | None = None,
+        code: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        self.fault = fault
+        self.request_id = request_id
+        self.status = status
+        self.code = code
+        self.retry_after = retry_after
+        self.model: str | None = None
+        """Which model it was, `provider/model`, once the turn has said so."""
+        # Providers quote the request in their messages, sometimes with a part of the key: they stay out.
+        super().__init__(f"the model: {fault.replace('_', ' ')}")
 
 
 class LeaseLost(ChatrackError):

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import structlog
 from structlog.typing import Processor
 
-_QUIET = ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "openai.agents", "aiosqlite", "alembic")
+_QUIET = ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "aiosqlite", "alembic")
 """Libraries that tell, at level info, what is in our own lines already."""
 
 
@@ -48,6 +48,8 @@ def configure(level: str, style: Literal["console", "json"]) -> None:
     root.setLevel(number)
     for name in _QUIET:
         logging.getLogger(name).setLevel(max(number, logging.WARNING))
+    # It tells of every failure of a model in the words of the provider, who may quote the key; the turn tells too.
+    logging.getLogger("openai.agents").setLevel(logging.CRITICAL)
     logging.getLogger("uvicorn").setLevel(max(number, logging.WARNING))
     # chatkit adds a handler of its own when LOG_LEVEL is set, and every line would be there twice.
     logging.getLogger("chatkit").handlers = []

@@ -10,9 +10,10 @@ import msgspec
 from litestar.types import ControllerRouterHandler
 
 from chatrack.assembly.binding import BoundAgent, bind, entry_address, override
-from chatrack.assembly.models import ModelFactory
+from chatrack.assembly.models import ModelFactory, NamedModel, NamedTranscriber
 from chatrack.assembly.names import NameMistake, Registry
-from chatrack.config import Config, load_config
+from chatrack.config import ChatTable, Config, load_config
+from chatrack.errors import ConfigError
 from chatrack.interfaces import (
     ActionHandler,
     AgentSpec,
@@ -45,6 +46,8 @@ class Assembly(msgspec.Struct, frozen=True, kw_only=True):
         tools: by address.
         agents: those that can be reached, by address.
         entry: the agent that meets the user.
+        selectable: the models that users may choose, by the name they choose them by.
+        transcriber: what turns speech into text, if anything does.
         actions: handlers by action type.
         user_data: what plugins keep about users.
         migrations: the histories of all tables.
@@ -63,6 +66,8 @@ class Assembly(msgspec.Struct, frozen=True, kw_only=True):
     tools: Mapping[str, Tool]
     agents: Mapping[str, BoundAgent]
     entry: BoundAgent
+    selectable: Mapping[str, NamedModel]
+    transcriber: NamedTranscriber | None
     actions: Mapping[str, ActionHandler]
     user_data: Sequence[Contribution[UserData]]
     migrations: Sequence[Contribution[Migrations]]
@@ -72,7 +77,7 @@ class Assembly(msgspec.Struct, frozen=True, kw_only=True):
 
     def create_model(self, name: str | None = None) -> Model:
         """Make a model: `provider`, `provider/model`, or that of the agent that meets the user if None."""
-        return self.models.create(name or self.entry.model, key="chat.model")
+        return self.models.create(name or self.entry.model, key="chat.model").model
 
 
 def assemble(
@@ -105,6 +110,8 @@ def assemble(
     bound = (
         bind(specs, tools, entry=entry, chat=config.chat, models=models, problems=problems) if entry else {}
     )
+    selectable = _selectable(models, config.chat, problems)
+    transcriber = _transcriber(models, config.chat, problems)
     actions = _actions(plugins, database, problems)
     user_data = _user_data(plugins, database, problems)
     migrations = _migrations(plugins, database, problems)
@@ -123,6 +130,8 @@ def assemble(
         tools=tools.items(),
         agents=bound,
         entry=bound[entry],
+        selectable=selectable,
+        transcriber=transcriber,
         actions=actions,
         user_data=user_data,
         migrations=migrations,
@@ -160,9 +169,30 @@ def _providers(plugins: Plugins, problems: Problems) -> dict[str, ModelProvider]
                     "enabled",
                     f'plugins {owners[prefix]} and {given.plugin} both provide models under "{prefix}"; enable one',
                 )
+                continue
             providers[prefix] = provider
             owners[prefix] = given.plugin
     return providers
+
+
+def _selectable(models: ModelFactory, chat: ChatTable, problems: Problems) -> dict[str, NamedModel]:
+    selectable = {}
+    for name in chat.selectable_models:
+        try:
+            selectable[name] = models.create(name, key="chat.selectable_models")
+        except ConfigError as error:
+            problems.lines += error.lines
+    return selectable
+
+
+def _transcriber(models: ModelFactory, chat: ChatTable, problems: Problems) -> NamedTranscriber | None:
+    if chat.transcription_model is None:
+        return None
+    try:
+        return models.transcriber(chat.transcription_model, key="chat.transcription_model")
+    except ConfigError as error:
+        problems.lines += error.lines
+        return None
 
 
 def _tools(plugins: Plugins, database: "Database | None", problems: Problems) -> Registry[Tool]:

@@ -31,13 +31,15 @@ class BoundAgent(msgspec.Struct, frozen=True, kw_only=True):
         address: `<plugin>.<name>`, or the bare name of one defined in config.toml.
         spec: what it was made of.
         agent: the Agents SDK's agent.
-        model: the name of its model.
+        model: the name of its model, `provider/model`.
+        tools: the names that its model knows its tools by, by their addresses.
     """
 
     address: str
     spec: AgentSpec
     agent: agents.Agent[TurnContext]
     model: str
+    tools: Mapping[str, str]
 
 
 def override(registry: Registry[AgentSpec], tables: Mapping[str, AgentTable], problems: Problems) -> None:
@@ -112,9 +114,7 @@ def bind(
     reachable = _reachable(entry, handoffs_of)
     bound: dict[str, BoundAgent] = {}
     for address in reachable:
-        agent = _bind_one(
-            address, registry.items()[address], list(tools_of[address].values()), chat, models, problems
-        )
+        agent = _bind_one(address, registry.items()[address], tools_of[address], chat, models, problems)
         if agent is not None:
             bound[address] = agent
     for address, one in bound.items():
@@ -164,7 +164,7 @@ def _reachable(entry: str, handoffs: Mapping[str, list[str]]) -> list[str]:
 def _bind_one(
     address: str,
     spec: AgentSpec,
-    tools: list[Tool],
+    tools: Mapping[str, Tool],
     chat: ChatTable,
     models: ModelFactory,
     problems: Problems,
@@ -186,14 +186,15 @@ def _bind_one(
     return BoundAgent(
         address=address,
         spec=spec,
-        model=name,
+        model=model.name,
+        tools={address: tool.name for address, tool in tools.items()},
         agent=agents.Agent[TurnContext](
             name=spec.name,
             instructions=instructions,
             handoff_description=spec.description,
-            model=model,
+            model=model.model,
             model_settings=settings,
-            tools=tools,
+            tools=list(tools.values()),
         ),
     )
 

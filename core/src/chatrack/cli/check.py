@@ -40,6 +40,8 @@ def check(path: Path) -> None:
             if agent is not assembly.entry
         ),
         ("providers", ", ".join(sorted(assembly.models.providers)) or "none"),
+        ("users choose", ", ".join(assembly.selectable) or "no model"),
+        ("dictation", assembly.transcriber.name if assembly.transcriber else "none"),
         ("tools", ", ".join(sorted(assembly.tools)) or "none"),
         ("actions", ", ".join(sorted(assembly.actions)) or "none"),
     ]

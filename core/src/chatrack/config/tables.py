@@ -54,6 +54,11 @@ class ChatTable(Settings):
     Args:
         agent: the agent that meets the user; the only one there is, or a built-in one with all tools, if absent.
         model: `provider` or `provider/model`, for agents without one of their own.
+        selectable_models: the models that users may choose with their messages, by name; none if empty.
+        show_tools: whether users see which tools are called.
+        show_reasoning: whether users see what the model lets be known of its reasoning.
+        transcription_model: `provider` or `provider/model` of what turns dictated speech into text; none if absent.
+        max_audio: the largest recording to be turned into text, in bytes.
         on_disconnect: whether a turn whose client has gone is cancelled or runs to its end.
         history_tokens: about how many tokens of the thread the model is shown.
         titles: `message` names a thread after the user's first message; `model` lets the model improve on it.
@@ -66,6 +71,11 @@ class ChatTable(Settings):
 
     agent: str | None = None
     model: str | None = None
+    selectable_models: list[str] = []
+    show_tools: bool = True
+    show_reasoning: bool = True
+    transcription_model: str | None = None
+    max_audio: Positive = 750_000
     on_disconnect: Literal["cancel", "continue"] = "cancel"
     history_tokens: Annotated[int, msgspec.Meta(ge=256)] = 32_000
     titles: Literal["message", "model"] = "message"

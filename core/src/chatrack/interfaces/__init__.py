@@ -6,7 +6,7 @@ from chatrack.interfaces.auth import Authenticator
 from chatrack.interfaces.context import RequestContext, TurnContext
 from chatrack.interfaces.lease import Lease
 from chatrack.interfaces.migrations import Migrations
-from chatrack.interfaces.models import Model, ModelProvider
+from chatrack.interfaces.models import Model, ModelProvider, Transcriber
 from chatrack.interfaces.records import (
     ItemRecord,
     PauseRecord,
@@ -40,6 +40,7 @@ __all__ = [
     "Tool",
     "ToolContext",
     "ToolError",
+    "Transcriber",
     "TurnContext",
     "UsageRecord",
     "User",

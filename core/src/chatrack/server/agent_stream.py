@@ -4,8 +4,10 @@ But for NUL characters: what a model says is not to be trusted, and no database 
 """
 
 import json
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
+import agents
 import structlog
 from agents import StreamEvent
 from agents.items import RunItem
@@ -15,10 +17,10 @@ from chatkit.types import (
     AssistantMessageContentPartAdded,
     AssistantMessageContentPartAnnotationAdded,
     AssistantMessageContentPartDone,
-    AssistantMessageContentPartTextDelta,
     AssistantMessageItem,
     FileSource,
     HiddenContextItem,
+    ProgressUpdateEvent,
     ThreadItemAddedEvent,
     ThreadItemDoneEvent,
     ThreadItemRemovedEvent,
@@ -26,11 +28,18 @@ from chatkit.types import (
     ThreadStreamEvent,
     URLSource,
 )
+from pydantic import ValidationError
 
+from chatrack.assembly import BoundAgent
 from chatrack.clock import now
+from chatrack.config import ChatTable
 from chatrack.ids import new_id
 from chatrack.interfaces.records import without_nul
 from chatrack.server.history import model_item_content
+from chatrack.server.progress import Progress
+from chatrack.server.text_piece import TextPiece, all_sound, sound
+
+Events: TypeAlias = tuple[ThreadStreamEvent | TextPiece, ...]
 
 _log = structlog.get_logger(source="chatrack.stream")
 
@@ -40,20 +49,39 @@ class AgentStream:
 
     Args:
         thread_id: the thread the run answers in.
-        model: the name of the model, kept with what it said.
+        agent: the agent that begins.
+        bound: finds what an agent of the Agents SDK was made of.
+        chat: what of the work is shown.
     """
 
-    def __init__(self, thread_id: str, model: str) -> None:
+    def __init__(
+        self,
+        thread_id: str,
+        agent: BoundAgent,
+        bound: Callable[[agents.Agent[Any]], BoundAgent | None],
+        chat: ChatTable,
+    ) -> None:
         self.thread_id = thread_id
-        self.model = model
         self.origins: dict[str, str] = {}
         """What the provider called the items, by our id, as JSON."""
+        self.refused = False
+        """Whether the model declined to answer."""
+        self._agent = agent
+        self._bound = bound
         # Providers' ids are not to be relied on: Chat Completions has one for everything (T1). An output
         # index is unique within a response.
         self._messages: dict[int, AssistantMessageItem] = {}
         self._annotations: dict[tuple[str, int], int] = {}
+        self._progress = Progress(
+            thread_id, tools=chat.show_tools, reasoning=chat.show_reasoning, origins=self.origins
+        )
 
-    def convert(self, event: StreamEvent) -> tuple[ThreadStreamEvent, ...]:
+    @property
+    def model(self) -> str:
+        """The name of the model that speaks."""
+        return self._agent.model
+
+    def convert(self, event: StreamEvent) -> Events:
         """Convert one event to none, one or several."""
         if event.type == "raw_response_event":
             data: Any = event.data
@@ -61,29 +89,35 @@ class AgentStream:
             return handler(self, data) if handler is not None else ()
         if event.type == "run_item_stream_event":
             return self._run_item(event.item)
-        return ()
+        return self._agent_updated(event.new_agent)
+
+    def end(self) -> Events:
+        """Give what is left to say when the run is over."""
+        return self._progress.end()
 
     # -- the provider's events -------------------------------------------------------------------------
 
-    def _created(self, _event: Any) -> tuple[ThreadStreamEvent, ...]:
+    def _created(self, _event: Any) -> Events:
         self._messages.clear()
+        self._progress.response_begins()
         return ()
 
-    def _text_delta(self, event: Any) -> tuple[ThreadStreamEvent, ...]:
+    def piece(self, event: Any) -> TextPiece | None:
+        """Convert a delta of text; give None if it is of no message."""
         message = self._messages.get(event.output_index)
-        if message is None or not event.delta:
-            return ()
-        delta = event.delta.replace("\0", "")
-        update = AssistantMessageContentPartTextDelta(content_index=event.content_index, delta=delta)
-        return (ThreadItemUpdatedEvent(item_id=message.id, update=update),)
+        return None if message is None else TextPiece(message.id, event.content_index, sound(event.delta))
 
-    def _part_added(self, event: Any) -> tuple[ThreadStreamEvent, ...]:
+    def _text_delta(self, event: Any) -> Events:
+        piece = self.piece(event)
+        return (piece,) if piece is not None and piece.text else ()
+
+    def _part_added(self, event: Any) -> Events:
         return self._part(event, AssistantMessageContentPartAdded)
 
-    def _part_done(self, event: Any) -> tuple[ThreadStreamEvent, ...]:
+    def _part_done(self, event: Any) -> Events:
         return self._part(event, AssistantMessageContentPartDone)
 
-    def _part(self, event: Any, update: type[Any]) -> tuple[ThreadStreamEvent, ...]:
+    def _part(self, event: Any, update: type[Any]) -> Events:
         message = self._messages.get(event.output_index)
         content = self._content(event.part)
         if message is None or content is None:
@@ -91,7 +125,7 @@ class AgentStream:
         change = update(content_index=event.content_index, content=content)
         return (ThreadItemUpdatedEvent(item_id=message.id, update=change),)
 
-    def _annotation(self, event: Any) -> tuple[ThreadStreamEvent, ...]:
+    def _annotation(self, event: Any) -> Events:
         message = self._messages.get(event.output_index)
         annotation = _annotation_of(event.annotation)
         if message is None or annotation is None:
@@ -104,38 +138,76 @@ class AgentStream:
         )
         return (ThreadItemUpdatedEvent(item_id=message.id, update=update),)
 
-    def _item_added(self, event: Any) -> tuple[ThreadStreamEvent, ...]:
-        if event.item.type != "message":
-            return ()
-        message = self._message(event.item)
-        self._messages[event.output_index] = message
-        return (ThreadItemAddedEvent(item=message),)
+    def _item_added(self, event: Any) -> Events:
+        item = event.item
+        if item.type == "message":
+            message = self._message(item)
+            self._messages[event.output_index] = message
+            return (*self._progress.end(), ThreadItemAddedEvent(item=message))
+        if item.type == "function_call":
+            # A handoff is told when it happens.
+            return () if item.name in self._handoffs else self._progress.call(item.call_id, item.name)
+        return self._progress.hosted(item, done=False)
 
-    def _item_done(self, event: Any) -> tuple[ThreadStreamEvent, ...]:
-        if event.item.type == "image_generation_call":
-            return ()  # its picture, megabytes of base64, is no part of the history (T21)
-        if event.item.type != "message":
+    def _item_done(self, event: Any) -> Events:
+        item = event.item
+        if item.type != "message":
+            shown = self._progress.hosted(item, done=True)
+            if item.type == "image_generation_call":
+                return shown  # its picture, megabytes of base64, is no part of the history (T21)
             return (
-                ThreadItemDoneEvent(item=self._hidden(event.item.model_dump(mode="json", exclude_none=True))),
+                *shown,
+                ThreadItemDoneEvent(item=self._hidden(item.model_dump(mode="json", exclude_none=True))),
             )
-        shown = self._messages.pop(event.output_index, None)
-        message = self._message(event.item)
-        if shown is not None:  # one message: one id and one time from its first event to its last
-            message = message.model_copy(update={"id": shown.id, "created_at": shown.created_at})
+        begun = self._messages.pop(event.output_index, None)
+        message = self._message(item)
+        if begun is not None:  # one message: one id and one time from its first event to its last
+            message = message.model_copy(update={"id": begun.id, "created_at": begun.created_at})
         if not any(part.text.strip() for part in message.content):
-            return () if shown is None else (ThreadItemRemovedEvent(item_id=shown.id),)
-        self.origins[message.id] = json.dumps({"model": self.model, "id": event.item.id})
+            return () if begun is None else (ThreadItemRemovedEvent(item_id=begun.id),)
+        self.refused = any(part.type == "refusal" for part in item.content)
+        self.origins[message.id] = json.dumps({"model": self.model, "id": item.id})
         return (ThreadItemDoneEvent(item=message),)
+
+    def _summary_delta(self, event: Any) -> Events:
+        return self._progress.think(("summary", event.output_index, event.summary_index), event.delta)
+
+    def _summary_done(self, event: Any) -> Events:
+        key = ("summary", event.output_index, event.summary_index)
+        return self._progress.thought(key, event.part.text)
+
+    def _reasoning_delta(self, event: Any) -> Events:
+        return self._progress.think(("text", event.output_index, event.content_index), event.delta)
+
+    def _reasoning_done(self, event: Any) -> Events:
+        return self._progress.thought(("text", event.output_index, event.content_index), event.text)
 
     # -- the SDK's items: what tools and handoffs gave ----------------------------------------------------
 
-    def _run_item(self, item: RunItem) -> tuple[ThreadStreamEvent, ...]:
+    def _run_item(self, item: RunItem) -> Events:
         if item.type not in {"tool_call_output_item", "handoff_output_item"}:
             return ()
         raw: Any = item.to_input_item()
         if raw.get("type") != "function_call_output":
             return ()
-        return (ThreadItemDoneEvent(item=self._hidden(json.loads(json.dumps(raw, default=str)))),)
+        result = ThreadItemDoneEvent(item=self._hidden(json.loads(json.dumps(raw, default=str))))
+        return (*self._progress.result(raw["call_id"]), result)
+
+    def _agent_updated(self, agent: agents.Agent[Any]) -> Events:
+        bound = self._bound(agent)
+        if bound is None or bound.address == self._agent.address:
+            return ()
+        self._agent = bound
+        name = " ".join(bound.spec.name.replace("_", " ").split())
+        return (*self._progress.end(), ProgressUpdateEvent(text=f"Handing over to {name}"))
+
+    @property
+    def _handoffs(self) -> set[str]:
+        return {
+            agents.Handoff.default_tool_name(target)
+            for target in self._agent.agent.handoffs
+            if isinstance(target, agents.Agent)
+        }
 
     # -- parts -------------------------------------------------------------------------------------------
 
@@ -144,7 +216,7 @@ class AgentStream:
             id=new_id("sdk_hidden_context"),
             thread_id=self.thread_id,
             created_at=now(),
-            content=model_item_content(without_nul(raw), self.model),
+            content=model_item_content(without_nul(all_sound(raw)), self.model),
         )
 
     def _message(self, raw: Any) -> AssistantMessageItem:
@@ -156,23 +228,27 @@ class AgentStream:
     def _content(self, part: Any) -> AssistantMessageContent | None:
         if part.type == "output_text":
             annotations = [one for one in map(_annotation_of, part.annotations or []) if one is not None]
-            return AssistantMessageContent(text=part.text.replace("\0", ""), annotations=annotations)
+            return AssistantMessageContent(text=sound(part.text), annotations=annotations)
         if part.type == "refusal":
-            return AssistantMessageContent(text=part.refusal.replace("\0", ""))
+            return AssistantMessageContent(text=sound(part.refusal))
         return None
 
 
 def _annotation_of(raw: Any) -> Annotation | None:
     # Upstream parses annotations into whichever class comes first, or leaves a dict (T20).
     values = raw if isinstance(raw, dict) else raw.model_dump()
+    values = all_sound(values)  # what stands on pages of the web is trusted least of all
     kind = values.get("type")
-    if kind == "url_citation" and values.get("url"):
-        title = values.get("title") or values["url"]
-        return Annotation(source=URLSource(url=values["url"], title=title), index=values.get("end_index"))
-    if kind in {"file_citation", "container_file_citation"} and values.get("filename"):
-        name = values["filename"]
-        index = values.get("index") if kind == "file_citation" else values.get("end_index")
-        return Annotation(source=FileSource(filename=name, title=name), index=index)
+    try:
+        if kind == "url_citation" and values.get("url"):
+            title = values.get("title") or values["url"]
+            return Annotation(source=URLSource(url=values["url"], title=title), index=values.get("end_index"))
+        if kind in {"file_citation", "container_file_citation"} and values.get("filename"):
+            name = values["filename"]
+            index = values.get("index") if kind == "file_citation" else values.get("end_index")
+            return Annotation(source=FileSource(filename=name, title=name), index=index)
+    except ValidationError:
+        pass
     _log.debug("annotation skipped", kind=kind)
     return None
 
@@ -186,4 +262,8 @@ _RAW: dict[str, Any] = {
     "response.output_text.annotation.added": AgentStream._annotation,  # noqa: SLF001
     "response.content_part.done": AgentStream._part_done,  # noqa: SLF001
     "response.output_item.done": AgentStream._item_done,  # noqa: SLF001
+    "response.reasoning_summary_text.delta": AgentStream._summary_delta,  # noqa: SLF001
+    "response.reasoning_summary_part.done": AgentStream._summary_done,  # noqa: SLF001
+    "response.reasoning_text.delta": AgentStream._reasoning_delta,  # noqa: SLF001
+    "response.reasoning_text.done": AgentStream._reasoning_done,  # noqa: SLF001
 }

@@ -1,9 +1,7 @@
 """The `ChatKitServer` of the assembly: every request type of ChatKit, answered or refused properly."""
 
-import contextlib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 
-from agents import RunConfig, Runner
 from chatkit.server import ChatKitServer, NonStreamingResult, StreamingResult
 from chatkit.types import (
     FeedbackKind,
@@ -20,19 +18,16 @@ from chatkit.types import (
 
 from chatrack.assembly import Assembly
 from chatrack.errors import RequestError
-from chatrack.interfaces import ItemRecord, RequestContext, Store
+from chatrack.interfaces import RequestContext, Store
 from chatrack.interfaces.records import dump, is_hidden
 from chatrack.server import planning, reading
-from chatrack.server.agent_stream import AgentStream
-from chatrack.server.history import CHARACTERS, to_input, window
+from chatrack.server.answering import answer
 from chatrack.server.plans import Plan
 from chatrack.server.requests import parse
 from chatrack.server.subscriber import Subscriber
+from chatrack.server.text_piece import TextPiece
 from chatrack.server.turn import Turn
 from chatrack.server.turns import Turns
-
-# Tracing exports to OpenAI by default, also when another provider is in use (T28).
-_RUN_CONFIG = RunConfig(tracing_disabled=True)
 
 
 class TurnStream(StreamingResult):
@@ -93,12 +88,9 @@ class ChatrackServer(ChatKitServer[RequestContext]):
         self.turns.check_open()
         return await self._watch(await planning.plan(self, parsed, context), context)
 
-    async def respond(
-        self,
-        thread: ThreadMetadata,
-        input_user_message: UserMessageItem | None,
-        context: Turn,  # type: ignore[override]  # what a response needs is its turn; the request is in it
-    ) -> AsyncGenerator[ThreadStreamEvent]:
+    def respond(  # type: ignore[override]  # what a response needs is its turn; the request is in it
+        self, thread: ThreadMetadata, input_user_message: UserMessageItem | None, context: Turn
+    ) -> AsyncGenerator[ThreadStreamEvent | TextPiece]:
         """Let the agent that meets the user answer.
 
         Args:
@@ -106,25 +98,7 @@ class ChatrackServer(ChatKitServer[RequestContext]):
             input_user_message: the message to answer; it is in the store already.
             context: the turn.
         """
-        turn, entry = context, self.assembly.entry
-        assert turn.transcript is not None
-        result = Runner.run_streamed(
-            entry.agent,
-            await to_input(await self._shown_to_model(thread, turn)),
-            context=turn.tool_context,
-            max_turns=entry.spec.max_turns,
-            run_config=_RUN_CONFIG,
-            hooks=turn.meter,
-        )
-        turn.running = result
-        stream = AgentStream(thread.id, entry.model)
-        turn.transcript.origins = stream.origins
-        async with contextlib.aclosing(result.stream_events()) as events:  # type: ignore[type-var]  # a generator
-            async for event in events:
-                for converted in stream.convert(event):
-                    yield converted
-                if event.type == "raw_response_event" and event.data.type == "response.completed":
-                    await turn.transcript.flush()
+        return answer(self, context)
 
     async def add_feedback(
         self, thread_id: str, item_ids: list[str], feedback: FeedbackKind, context: RequestContext
@@ -171,17 +145,3 @@ class ChatrackServer(ChatKitServer[RequestContext]):
             subscriber.leave()
             raise
         return TurnStream(turn, subscriber)
-
-    async def _shown_to_model(self, thread: ThreadMetadata, turn: Turn) -> Sequence[ItemRecord]:
-        assert turn.transcript is not None
-        before = turn.plan.before
-        budget = self.chat.history_tokens * CHARACTERS
-        load = self.store.load_history
-        records = await load(thread.id, turn.context, before=before, budget=budget)
-        moved = not records
-        if moved:  # the retry of a message from before the window
-            records = await load(thread.id, turn.context, first=0, before=before, budget=budget)
-        shown = window(records, self.chat.history_tokens)
-        if shown and (moved or shown[0].seq != records[0].seq):
-            await self.store.start_history_at(turn.transcript.lease, shown[0].seq)
-        return shown

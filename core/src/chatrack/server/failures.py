@@ -1,14 +1,13 @@
 """What a turn's failure looks like to the user and to the operator."""
 
-from typing import Any
+import math
 
-import openai
 import structlog
-from agents.exceptions import MaxTurnsExceeded
 from chatkit.errors import CustomStreamError, ErrorCode, StreamError
 from chatkit.types import ErrorEvent
 
-from chatrack.errors import LeaseLost, RequestError
+from chatrack.errors import Fault, LeaseLost, ModelFailure, RequestError
+from chatrack.models.failures import failure_of
 
 INTERRUPTED = ErrorEvent(
     message="The server is restarting and stopped this answer. You can try again.", allow_retry=True
@@ -33,21 +32,76 @@ def describe(error: BaseException, log: structlog.stdlib.BoundLogger) -> ErrorEv
     if isinstance(error, RequestError):
         log.warning("turn refused", reason=error.title)
         return _custom(error.detail, allow_retry=error.status >= 500)
-    if isinstance(error, MaxTurnsExceeded):
-        log.warning("turn failed", reason="the model called tools without end")
-        return _custom("The assistant went round in circles and was stopped.", allow_retry=True)
-    if isinstance(error, openai.OpenAIError):
-        # Providers quote the request in their errors, sometimes with a part of the key: name the kind alone.
-        details: dict[str, Any] = {
-            name: value
-            for name in ("status_code", "request_id", "code")
-            if (value := getattr(error, name, None)) is not None
-        }
-        log.error("provider failed", error=type(error).__name__, **details)
-        return _custom("The model provider did not answer as it should. Please try again.", allow_retry=True)
+    failure = failure_of(error)
+    if failure is not None:
+        return _model_failed(failure, log)
     log.error("turn failed", exc_info=error)
     return ErrorEvent(code=ErrorCode.STREAM_ERROR, allow_retry=True)
 
 
 def _custom(message: str, *, allow_retry: bool) -> ErrorEvent:
     return ErrorEvent(code="custom", message=message, allow_retry=allow_retry)
+
+
+def sentence_for(failure: ModelFailure) -> tuple[str, bool]:
+    """Say what went wrong with a model so that the user can act on it.
+
+    Returns:
+        The sentence, and whether trying again as it is may help.
+    """
+    if failure.fault == "busy" and failure.retry_after:
+        seconds = math.ceil(failure.retry_after)
+        unit = "second" if seconds == 1 else "seconds"
+        return f"The model is busy right now. Please try again in {seconds} {unit}.", True
+    return _SENTENCES[failure.fault]
+
+
+_OPERATOR = "Please tell whoever runs this chat."
+_AGAIN = "Please try again"
+_SENTENCES: dict[Fault, tuple[str, bool]] = {
+    "key": (f"The model provider did not accept this server's key. {_OPERATOR}", False),
+    "quota": (f"This server's account with the model provider is used up. {_OPERATOR}", False),
+    "busy": (f"The model is busy right now. {_AGAIN} in a moment.", True),
+    "away": (f"The model provider cannot answer right now. {_AGAIN} in a moment.", True),
+    "slow": (f"The model did not begin to answer in time. {_AGAIN}.", True),
+    "stalled": (f"The model stopped in the middle of its answer. {_AGAIN}.", True),
+    "broken": (f"The answer broke off on its way here. {_AGAIN}.", True),
+    "too_long": (
+        "This is too long for the model. Please send a shorter message, or start a new conversation.",
+        False,
+    ),
+    "filtered": (
+        "The model provider's content filter stopped this answer. Please put it differently.",
+        False,
+    ),
+    "refused": ("The model declined to answer. Please put it differently.", False),
+    "cut_off": (
+        "The answer reached the greatest length there is and was cut off. Please ask for the rest of it.",
+        False,
+    ),
+    "unknown_model": (f"This model is not available. Please choose another one. {_OPERATOR}", False),
+    "rejected": (f"The model provider did not accept the request. {_OPERATOR}", False),
+    "went_in_circles": (
+        f"The assistant used its tools again and again and was stopped. {_AGAIN}, or ask for less at once.",
+        True,
+    ),
+}
+
+_USERS = {"refused", "filtered", "too_long", "cut_off"}
+"""What users bring about, and operators need not look into."""
+
+
+def _model_failed(failure: ModelFailure, log: structlog.stdlib.BoundLogger) -> ErrorEvent:
+    details = {
+        "model": failure.model,
+        "status": failure.status,
+        "code": None if failure.code is None else str(failure.code)[:100],
+        "provider_request_id": failure.request_id,
+        "retry_after": failure.retry_after,
+    }
+    say = log.warning if failure.fault in _USERS else log.error
+    say(
+        "model failed", fault=failure.fault, **{name: one for name, one in details.items() if one is not None}
+    )
+    message, allow_retry = sentence_for(failure)
+    return _custom(message, allow_retry=allow_retry)

@@ -1,5 +1,6 @@
 """What the model is shown of a thread: a bounded window, in a form that both APIs accept (T2 T15)."""
 
+import hashlib
 import json
 import math
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from chatkit.types import (
 from openai.types.responses import ResponseInputContentParam, ResponseInputTextParam
 
 from chatrack.interfaces.records import ItemRecord, record_to_item
+from chatrack.server.progress import PROGRESS
 
 _log = structlog.get_logger(source="chatrack.history")
 
@@ -34,7 +36,10 @@ KEPT = 0.6
 MODEL_ITEM = "chatrack.model_item"
 """The kind of a hidden context item that holds one of the model's own items."""
 
-NO_RESULT = "No result was recorded: the turn was interrupted while the tool ran."
+MADE_BY = "chatrack.made_by"
+"""The key under which an input item says which model made it; taken off before a model sees the item."""
+
+NO_RESULT = "No result was recorded: the turn was interrupted before the tool had finished."
 
 
 def model_item_content(item: dict[str, Any], model: str) -> dict[str, Any]:
@@ -47,31 +52,33 @@ def model_item_content(item: dict[str, Any], model: str) -> dict[str, Any]:
     return {"kind": MODEL_ITEM, "model": model, "item": item}
 
 
-def window(records: Sequence[ItemRecord], budget: int) -> list[ItemRecord]:
+def window(records: Sequence[ItemRecord], budget: int, *, kept: float = KEPT) -> list[ItemRecord]:
     """Drop the oldest whole turns when the window is full.
 
     Args:
         records: the thread from the start of the current window on, oldest first.
         budget: tokens, estimated at four characters each.
+        kept: how much of a full window is kept.
 
     Returns:
-        All records if they fit; else the newest whole turns that fit in 60 % of the budget, at least one.
+        All records if they fit; else the newest whole turns that fit in that part of the budget, at least one.
     """
-    if sum(map(_tokens, records)) <= budget:
+    if size_of(records) <= budget:
         return list(records)
     turns = [list(group) for _, group in groupby(records, key=lambda record: record.turn_id)]
-    kept: list[ItemRecord] = []
+    newest: list[ItemRecord] = []
     size = 0
     for turn in reversed(turns):
-        size += sum(map(_tokens, turn))
-        if kept and size > budget * KEPT:
+        size += size_of(turn)
+        if newest and size > budget * kept:
             break
-        kept = [*turn, *kept]
-    return kept
+        newest = [*turn, *newest]
+    return newest
 
 
-def _tokens(record: ItemRecord) -> int:
-    return math.ceil(len(record.data) / CHARACTERS)
+def size_of(records: Sequence[ItemRecord]) -> int:
+    """Give about how many tokens records are."""
+    return sum(math.ceil(len(record.data) / CHARACTERS) for record in records)
 
 
 async def to_input(records: Sequence[ItemRecord]) -> list[TResponseInputItem]:
@@ -82,14 +89,18 @@ async def to_input(records: Sequence[ItemRecord]) -> list[TResponseInputItem]:
     """
     converter = _Converter()
     output: list[TResponseInputItem] = []
+    taken: set[str] = set()
     # Turn by turn: a call has its result in the same turn, and ids may repeat in another.
-    for _, turn in groupby(records, key=lambda record: record.turn_id):
+    for turn_id, turn in groupby(records, key=lambda record: record.turn_id):
         items = [item for record in turn if (item := _readable(record)) is not None]
-        output += paired(await converter.to_agent_input(items))
+        given = await converter.to_agent_input(items)
+        output += paired(_told_apart(given, taken, str(turn_id)))
     return output
 
 
 def _readable(record: ItemRecord) -> ThreadItem | None:
+    if record.origin == PROGRESS:
+        return None  # the model has its own record of what it did
     # One bad item must not make its thread unusable for ever (T19).
     try:
         return record_to_item(record)
@@ -98,19 +109,40 @@ def _readable(record: ItemRecord) -> ThreadItem | None:
         return None
 
 
+def _told_apart(
+    items: Sequence[TResponseInputItem], taken: set[str], turn_id: str
+) -> list[TResponseInputItem]:
+    """Rename the calls of a turn that are called as those of a turn before: some providers count from one each time."""
+    raws: Sequence[Any] = items
+    ids = {raw["call_id"] for raw in raws if raw.get("type") == "function_call"}
+    renamed = {call_id: short_id(f"{turn_id} {call_id}") for call_id in ids & taken}
+    taken |= ids
+    told: list[Any] = [
+        {**raw, "call_id": renamed[raw["call_id"]]} if raw.get("call_id") in renamed else raw for raw in raws
+    ]
+    return told
+
+
+def short_id(text: str) -> str:
+    """Give a call an id that every provider takes: the strictest wants nine letters and digits."""
+    return hashlib.sha256(text.encode(errors="replace")).hexdigest()[:9]
+
+
 def paired(items: Sequence[TResponseInputItem]) -> list[TResponseInputItem]:
     """Put every call of a turn directly before its result; one whose result was lost gets one that says so.
 
     APIs refuse a call without a result and a result without a call; Chat Completions also refuses anything
-    between the two (T32).
+    between the two, and Responses a thought without what was thought of (T32).
     """
     output: list[TResponseInputItem] = []
-    calls: dict[str, TResponseInputItem] = {}
+    calls: dict[str, list[TResponseInputItem]] = {}
     results: dict[str, TResponseInputItem] = {}
     between: list[TResponseInputItem] = []  # what tools showed before the last of them had its result
+    thoughts: list[TResponseInputItem] = []  # the model's, of what comes next
 
     def flush() -> None:
-        output.extend(calls.values())
+        for call in calls.values():
+            output.extend(call)
         output.extend(
             results.get(call_id) or {"type": "function_call_output", "call_id": call_id, "output": NO_RESULT}
             for call_id in calls
@@ -128,18 +160,22 @@ def paired(items: Sequence[TResponseInputItem]) -> list[TResponseInputItem]:
             if raw["call_id"] in calls:
                 results.setdefault(raw["call_id"], item)
             continue
+        if kind == "reasoning":
+            thoughts.append(item)
+            continue
         awaited = any(call_id not in results and last.get(call_id, -1) > index for call_id in calls)
         if kind == "function_call":
             if results and not awaited:
                 flush()
-            calls[raw["call_id"]] = item
-        elif raw.get("role") == "assistant" and not results:
-            output.append(item)  # said in the same breath as the calls, whatever order it arrived in
+            calls[raw["call_id"]] = [*thoughts, item]
+        elif (raw.get("role") == "assistant" or MADE_BY in raw) and not results:
+            output += [*thoughts, item]  # said in the same breath as the calls, whatever order it arrived in
         elif awaited:
             between.append(item)
         else:
             flush()
-            output.append(item)
+            output += [*thoughts, item] if raw.get("role") == "assistant" or MADE_BY in raw else [item]
+        thoughts.clear()
     flush()
     return output
 
@@ -192,7 +228,7 @@ class _Converter(ThreadItemConverter):
     ) -> TResponseInputItem | list[TResponseInputItem] | None:
         content = item.content
         if isinstance(content, dict) and content.get("kind") == MODEL_ITEM:
-            return _portable(content["item"])
+            return _model_item(content)
         if not isinstance(content, str):
             item = item.model_copy(update={"content": msgspec.json.encode(content).decode()})
         return await super().hidden_context_to_input(item)
@@ -202,19 +238,9 @@ def _text(text: str) -> ResponseInputTextParam:
     return {"type": "input_text", "text": text}
 
 
-def _portable(item: dict[str, Any]) -> TResponseInputItem | None:
-    """Give a model's own item in the form that any provider accepts: without the ids that one of them gave it."""
+def _model_item(content: dict[str, Any]) -> TResponseInputItem | None:
+    """Give one of a model's own items, and which model it is from: the one it goes to decides what it can use."""
+    item = {**content["item"], MADE_BY: content.get("model")}
     if item.get("type") == "function_call":
-        return {
-            "type": "function_call",
-            "call_id": item["call_id"],
-            "name": item["name"],
-            "arguments": item.get("arguments") or "{}",
-        }
-    if item.get("type") == "function_call_output":
-        return {
-            "type": "function_call_output",
-            "call_id": item["call_id"],
-            "output": item["output"],
-        }
-    return None  # reasoning and hosted tools mean something to the response they came from only
+        item["arguments"] = item.get("arguments") or "{}"
+    return item  # type: ignore[return-value]  # what came from the provider, and the mark

@@ -14,6 +14,9 @@ from chatkit.types import (
     WorkflowTaskUpdated,
 )
 
+from chatrack.server.progress import settled
+from chatrack.server.text_piece import TextPiece, opening
+
 
 class Partial:
     """Follows the updates of one item.
@@ -28,6 +31,20 @@ class Partial:
         self._item = item.model_copy(deep=True)
         # Deltas by content part, joined when needed: adding to a long string copies it each time.
         self._deltas: dict[int, list[str]] = {}
+        self._openings: dict[int, bytes] = {}
+
+    def add(self, piece: TextPiece) -> bytes:
+        """Follow a piece of text; give the `opening` that it is sent with."""
+        index = piece.content_index
+        deltas = self._deltas.get(index)
+        if deltas is None:
+            deltas = self._deltas[index] = []
+        deltas.append(piece.text)
+        self.dirty = True
+        begin = self._openings.get(index)
+        if begin is None:
+            begin = self._openings[index] = opening(piece.item_id, index)
+        return begin
 
     def apply(self, update: ThreadItemUpdate) -> None:
         """Follow one update; those of kinds that are not saved half-done are ignored."""
@@ -62,7 +79,8 @@ class Partial:
             self._deltas.clear()
             return item if any(part.text.strip() for part in item.content) else None
         if isinstance(item, WorkflowItem):
-            return item if item.workflow.tasks else None
+            # Nobody will say what became of a task, should this be the last that is saved.
+            return settled(item) if item.workflow.tasks else None
         return None
 
     def _part(self, index: int) -> AssistantMessageContent:

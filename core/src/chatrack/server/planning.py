@@ -34,6 +34,7 @@ from chatrack.errors import BadRequest, NotFound
 from chatrack.ids import new_id
 from chatrack.interfaces import ActionCall, ActionHandler, Lease, RequestContext
 from chatrack.interfaces.records import item_to_record, record_to_item, thread_to_record
+from chatrack.server.cast import chosen, chosen_before
 from chatrack.server.plans import Plan
 from chatrack.server.requests import check_result, check_size, clean_answers, clean_message
 from chatrack.server.titles import title_of
@@ -128,6 +129,7 @@ async def _message(
     server: "ChatrackServer", thread: ThreadMetadata, given: UserMessageInput, context: RequestContext
 ) -> Plan:
     message = clean_message(given, server.chat)
+    entry = chosen(server.assembly, message.inference_options)
     attachments = []
     for attachment_id in message.attachments:
         try:
@@ -152,6 +154,7 @@ async def _message(
         attachments=attachments,
         opening=[ThreadItemDoneEvent(item=item), _options(server)],
         message=item,
+        entry=entry,
     )
 
 
@@ -161,7 +164,8 @@ class _Retry(Plan):
     def __init__(
         self, server: "ChatrackServer", thread: ThreadMetadata, message: UserMessageItem, seq: int
     ) -> None:
-        super().__init__(server, thread, opening=[_options(server)], message=message)
+        entry = chosen_before(server.assembly, message.inference_options)
+        super().__init__(server, thread, opening=[_options(server)], message=message, entry=entry)
         self.retry = True
         self.before = seq + 1
 

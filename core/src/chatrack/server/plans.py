@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING
 
 from chatkit.types import Attachment, ThreadItem, ThreadMetadata, ThreadStreamEvent, UserMessageItem
 
+from chatrack.assembly import BoundAgent
 from chatrack.interfaces import Lease, ThreadRecord
+from chatrack.server.text_piece import TextPiece
 
 if TYPE_CHECKING:
     from chatrack.server.chatkit_server import ChatrackServer
@@ -23,6 +25,7 @@ class Plan:
         attachments: what `items` refer to; they become the thread's in the same transaction.
         opening: events that say so.
         message: the user's message that the agent answers, if there is one.
+        entry: the agent that meets the user, if not as it is for everyone.
     """
 
     def __init__(
@@ -35,6 +38,7 @@ class Plan:
         attachments: Sequence[Attachment] = (),
         opening: Sequence[ThreadStreamEvent] = (),
         message: UserMessageItem | None = None,
+        entry: BoundAgent | None = None,
     ) -> None:
         self.server = server
         self.thread = thread
@@ -44,6 +48,7 @@ class Plan:
         self.attachments = attachments
         self.opening = opening
         self.message = message
+        self.entry = entry or server.assembly.entry
         self.replaces: list[str] = []
         """Ids of the items that this turn's items take the place of when it succeeds (a retry)."""
         self.replaces_shown: list[str] = []
@@ -63,6 +68,6 @@ class Plan:
             RequestError: the request turns out to be impossible; the thread is given back.
         """
 
-    def events(self, turn: "Turn") -> AsyncGenerator[ThreadStreamEvent]:
+    def events(self, turn: "Turn") -> AsyncGenerator[ThreadStreamEvent | TextPiece]:
         """Carry the turn out: let the agent answer."""
         return self.server.respond(self.thread, self.message, turn)

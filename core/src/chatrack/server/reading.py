@@ -1,10 +1,13 @@
 """The requests that are answered at once. Reads are spliced from stored JSON, without rebuilding what is in it."""
 
+import math
 from typing import TYPE_CHECKING, assert_never
 
+import structlog
 from chatkit.types import (
     AttachmentsCreateReq,
     AttachmentsDeleteReq,
+    InputTranscribeParams,
     InputTranscribeReq,
     ItemsFeedbackReq,
     ItemsListReq,
@@ -14,17 +17,28 @@ from chatkit.types import (
     ThreadsListReq,
     ThreadsSyncCustomActionReq,
     ThreadsUpdateReq,
+    TranscriptionResult,
 )
 
-from chatrack.errors import BadRequest
+from chatrack.errors import BadRequest, ModelFailure, Unavailable
 from chatrack.interfaces import RequestContext
-from chatrack.interfaces.records import page_to_wire, thread_to_wire
-from chatrack.server.requests import DEFAULT_PAGE, check_feedback, clean_title, page_size
+from chatrack.interfaces.records import dump, page_to_wire, thread_to_wire
+from chatrack.server.failures import describe
+from chatrack.server.requests import (
+    DEFAULT_PAGE,
+    check_feedback,
+    clean_audio,
+    clean_text,
+    clean_title,
+    page_size,
+)
 
 if TYPE_CHECKING:
     from chatrack.server.chatkit_server import ChatrackServer
 
 _EMPTY = b"{}"
+
+_log = structlog.get_logger(source="chatrack.dictation")
 
 
 async def answer(server: "ChatrackServer", request: NonStreamingReq, context: RequestContext) -> bytes:
@@ -81,12 +95,28 @@ async def answer(server: "ChatrackServer", request: NonStreamingReq, context: Re
             raise BadRequest("This server keeps no files.")
         case AttachmentsCreateReq():
             raise BadRequest("This server takes no files.")
-        case InputTranscribeReq():
-            raise BadRequest("This server does not take dictation.")
+        case InputTranscribeReq(params=params):
+            return await _transcribed(server, params)
         case ThreadsSyncCustomActionReq():
             return await server.sync_action_now(request, context)
         case _:
             assert_never(request)
+
+
+async def _transcribed(server: "ChatrackServer", params: InputTranscribeParams) -> bytes:
+    transcriber = server.assembly.transcriber
+    if transcriber is None:
+        raise BadRequest("This server does not take dictation.")
+    audio, mime_type = clean_audio(params, server.chat)
+    try:
+        text = await transcriber.provider.transcribe(audio, mime_type=mime_type, model_name=transcriber.model)
+    except ModelFailure as failure:
+        failure.model = transcriber.name
+        event = describe(failure, _log)
+        assert event.message is not None
+        after = None if failure.retry_after is None else math.ceil(failure.retry_after)
+        raise Unavailable(event.message, retry_after=after) from failure
+    return dump(TranscriptionResult(text=clean_text(text))).encode()
 
 
 async def _exists_if_limit_is_wrong(

@@ -1,5 +1,6 @@
 """ChatKit requests: parsing, and the bounds of what they may hold (T6 T24)."""
 
+import base64
 import unicodedata
 from typing import Any, TypeAlias, get_args
 
@@ -223,3 +224,35 @@ def check_feedback(item_ids: list[str]) -> None:
     """
     if not 1 <= len(item_ids) <= _MAX_LIST:
         raise BadRequest(f"Feedback is about 1 to {_MAX_LIST} items.", field="params.item_ids")
+
+
+AUDIO = frozenset(
+    f"audio/{kind}" for kind in ("flac", "m4a", "mp3", "mp4", "mpeg", "ogg", "wav", "webm", "x-m4a", "x-wav")
+)
+"""Types of recordings that are taken."""
+
+
+def clean_audio(params: wire.InputTranscribeParams, chat: ChatTable) -> tuple[bytes, str]:
+    """Bound a recording (T21).
+
+    Returns:
+        Its bytes, and its type without parameters.
+
+    Raises:
+        BadRequest: it is too large, of another type, empty, or not base64.
+    """
+    mime_type = params.mime_type.partition(";")[0].strip().lower()
+    if mime_type not in AUDIO:
+        raise BadRequest("Recordings of this type are not taken.", field="params.mime_type")
+    field = "params.audio_base64"
+    if len(params.audio_base64) > chat.max_audio * 4 // 3 + 4:
+        raise BadRequest(f"A recording has at most {chat.max_audio} bytes.", field=field)
+    try:
+        audio = base64.b64decode(params.audio_base64, validate=True)
+    except ValueError as error:
+        raise BadRequest("The recording is not valid base64.", field=field) from error
+    if not audio:
+        raise BadRequest("The recording is empty.", field=field)
+    if len(audio) > chat.max_audio:
+        raise BadRequest(f"A recording has at most {chat.max_audio} bytes.", field=field)
+    return audio, mime_type

@@ -23,6 +23,7 @@ from chatrack.interfaces import ItemRecord, Lease, PauseRecord, Store
 from chatrack.interfaces.records import dump, is_hidden, item_to_record
 from chatrack.server.partial import Partial
 from chatrack.server.subscriber import Subscriber
+from chatrack.server.text_piece import TextPiece, encoded
 
 CLIENT_TOOL = "client_tool"
 """The kind of a pause that waits for a tool of the page."""
@@ -61,7 +62,7 @@ class Transcript:
         self._mine: set[str] = set()
         self._closed = False
 
-    async def emit(self, event: ThreadStreamEvent) -> None:
+    async def emit(self, event: ThreadStreamEvent | TextPiece) -> None:
         """Store what an event says, then send it: what the client has seen done is in the store.
 
         Raises:
@@ -69,6 +70,9 @@ class Transcript:
         """
         if self._closed:
             raise LeaseLost(f"turn {self.lease.turn_id} is over")
+        if isinstance(event, TextPiece):
+            self.show(event)
+            return
         if isinstance(event, ThreadItemUpdatedEvent):
             partial = self._partials.get(event.item_id)
             if partial is not None:
@@ -86,7 +90,7 @@ class Transcript:
         elif isinstance(event, ThreadItemReplacedEvent):
             event = ThreadItemReplacedEvent(item=self.own(event.item))
             if self._postponed(event.item.id):
-                self.late.append(item_to_record(event.item, turn_id=self.lease.turn_id))
+                self.late.append(self.record(event.item))
             else:
                 await self._keep(event.item)
         elif isinstance(event, ThreadItemRemovedEvent):
@@ -98,6 +102,19 @@ class Transcript:
         elif isinstance(event, ThreadCreatedEvent | ThreadUpdatedEvent):
             event = event.model_copy(update={"thread": _presentable(event.thread)})
         self.send(event)
+
+    def show(self, piece: TextPiece | None) -> bool:
+        """Send a piece of text, and keep it for the next checkpoint.
+
+        Returns:
+            Whether there is an item that it belongs to.
+        """
+        partial = None if piece is None else self._partials.get(piece.item_id)
+        if piece is None or partial is None:
+            return False
+        if piece.text and not self._closed:
+            self._subscriber.put(encoded(partial.add(piece), piece.text))
+        return True
 
     def send(self, event: ThreadStreamEvent) -> None:
         """Send an event; hidden items never reach the wire (T13)."""
@@ -127,7 +144,7 @@ class Transcript:
         for partial in self._partials.values():
             if partial.dirty and (item := partial.worth_saving()) is not None:
                 partial.dirty = False
-                records.append(item_to_record(item, turn_id=self.lease.turn_id))
+                records.append(self.record(item))
         return records
 
     def save_again(self) -> None:
@@ -148,11 +165,15 @@ class Transcript:
         partial = [item for one in self._partials.values() if (item := one.worth_saving()) is not None]
         return self._held_back, partial
 
+    def record(self, item: ThreadItem) -> ItemRecord:
+        """Give an item as the store keeps it."""
+        return item_to_record(item, turn_id=self.lease.turn_id, origin=self.origins.get(item.id))
+
     def _postponed(self, item_id: str) -> bool:
         return self.uncommitted and item_id not in self._mine
 
     async def _keep(self, item: ThreadItem) -> None:
-        record = item_to_record(item, turn_id=self.lease.turn_id, origin=self.origins.pop(item.id, None))
+        record = self.record(item)
         if is_hidden(item):
             self._hidden.add(item.id)
             self._held_back.append(record)

@@ -24,8 +24,10 @@ from chatrack.errors import ChatrackError, LeaseLost, RequestError, ThreadBusy, 
 from chatrack.ids import new_id
 from chatrack.interfaces import ItemRecord, Lease, RequestContext, ThreadRecord, TurnContext
 from chatrack.interfaces.records import item_to_record, record_to_thread
+from chatrack.server.cast import Cast
 from chatrack.server.failures import INTERRUPTED, TAKEN_OVER, describe
 from chatrack.server.plans import Plan
+from chatrack.server.replay import Replay
 from chatrack.server.subscriber import Subscriber
 from chatrack.server.titles import ask_for_title
 from chatrack.server.transcript import Transcript
@@ -78,7 +80,9 @@ class Turn:
         """What its work raised, if it did."""
         self.outcome: Outcome = "failed"
         """How it ended, once it has."""
-        self.meter = Meter(server.assembly.agents.values())
+        self.cast = Cast(server.assembly, plan.entry)
+        self.replay = Replay(self.cast.bound)
+        self.meter = Meter(self.cast.bound, self.replay.note)
         """Counts the tokens that it uses."""
         self.log = _log.bind(
             request_id=context.request_id,
@@ -95,7 +99,7 @@ class Turn:
     def tool_context(self) -> TurnContext:
         """What tools and actions get."""
         return TurnContext(
-            request=self.context, thread=self.plan.thread, turn_id=self.id, emit=self._writing.emit
+            request=self.context, thread=self.plan.thread, turn_id=self.id, emit=self.writing.emit
         )
 
     def cancel(self, reason: CancelReason) -> None:
@@ -125,10 +129,14 @@ class Turn:
             self.running = None
             duration = round((time.perf_counter() - started) * 1000)
             if self.outcome != "refused":
-                self.log.info("turn", outcome=self.outcome, duration_ms=duration, **self.meter.total())
+                self.log.info("turn", outcome=self.outcome, duration_ms=duration, **self.meter.told())
 
     @property
-    def _writing(self) -> Transcript:
+    def writing(self) -> Transcript:
+        """What writes down what happens.
+
+        It is there once the turn has the thread.
+        """
         assert self.transcript is not None, "the turn has not begun"
         return self.transcript
 
@@ -183,7 +191,7 @@ class Turn:
             self._title = self.server.turns.aside(self._improve_title(self.plan.create), f"{self.id} title")
         async with contextlib.aclosing(self.plan.events(self)) as events:
             async for event in events:
-                await self._writing.emit(event)
+                await self.writing.emit(event)
 
     async def _improve_title(self, created: ThreadRecord) -> None:
         message = self.plan.message
@@ -197,7 +205,7 @@ class Turn:
             if await store.replace_title(self.plan.thread_id, created.title, title, self.context):
                 record = await store.load_record(self.plan.thread_id, self.context)
                 thread = Thread(**record_to_thread(record).model_dump(exclude={"metadata"}), items=Page())
-                self._writing.send(ThreadUpdatedEvent(thread=thread))
+                self.writing.send(ThreadUpdatedEvent(thread=thread))
         except RequestError as error:
             self.log.warning("no title from the model", reason=error.title)
 
@@ -209,7 +217,7 @@ class Turn:
     async def _settle(self) -> None:
         """Wait for what was on its way when the work ended: writes, and the SDK's own task (T4)."""
         self.closing = True
-        await self._writing.close()
+        await self.writing.close()
         run = self.running.run_loop_task if self.running is not None else None
         if run is not None and not run.done():
             run.cancel()
@@ -223,7 +231,7 @@ class Turn:
         """Give the thread back."""
         assert self._inner is not None
         if isinstance(error, LeaseLost) or self.cancelled == "lost":
-            self._writing.send(describe(LeaseLost(self.id), self.log))
+            self.writing.send(describe(LeaseLost(self.id), self.log))
             return "lost"
         if self._inner.cancelled() and self.cancelled is None:
             error = asyncio.CancelledError("a tool or action was cancelled by something else")
@@ -242,7 +250,7 @@ class Turn:
         try:
             await end()
         except Unavailable as away:
-            self._writing.send(failure or describe(away, self.log))
+            self.writing.send(failure or describe(away, self.log))
             self._subscriber.end()
             await self._end_late(self._drop if self.plan.retry else end)
             return "failed"
@@ -250,43 +258,43 @@ class Turn:
             failure = failure or describe(late, self.log)
             outcome = "lost" if isinstance(late, LeaseLost) else "failed"
             try:  # without what may be wrong with it
-                await self.server.store.end_turn(self._writing.lease, drop=self.plan.retry)
+                await self.server.store.end_turn(self.writing.lease, drop=self.plan.retry)
             except Exception as again:  # noqa: BLE001  (as above)
                 self.log.warning("the thread was not given back", reason=type(again).__name__)
         if failure is not None:
-            self._writing.send(failure)
+            self.writing.send(failure)
         return outcome
 
     async def _commit(self) -> None:
-        held_back, partial = self._writing.rest()
+        held_back, partial = self.writing.rest()
         # What was shown and never said to be done is done now.
-        records = [item_to_record(item, turn_id=self.id) for item in partial]
-        late = [record for record in self._writing.late if record.id not in self.plan.replaces]
+        records = [self.writing.record(item) for item in partial]
+        late = [record for record in self.writing.late if record.id not in self.plan.replaces]
         await self._end(
-            [*held_back, *records, *late], replace=[*self.plan.replaces, *self._writing.late_removals]
+            [*held_back, *records, *late], replace=[*self.plan.replaces, *self.writing.late_removals]
         )
         for item in partial:
-            self._writing.send(ThreadItemDoneEvent(item=item))
+            self.writing.send(ThreadItemDoneEvent(item=item))
         self._say_removed(self.plan.replaces_shown)
 
     async def _abandon(self, reason: str) -> None:
         """Keep what there is of the answer (T12), or, in a retry, nothing of it (T10)."""
         if self.plan.retry:
             await self._drop()
-            self._say_removed(self._writing.shown)
+            self._say_removed(self.writing.shown)
             return
-        held_back, partial = self._writing.rest()
-        records = [item_to_record(item, turn_id=self.id) for item in partial]
+        held_back, partial = self.writing.rest()
+        records = [self.writing.record(item) for item in partial]
         await self._end([*held_back, *records, self._marker(reason)])
         for item in partial:
-            self._writing.send(ThreadItemDoneEvent(item=item))
+            self.writing.send(ThreadItemDoneEvent(item=item))
 
     async def _drop(self) -> None:
         await self._end(drop=True)
 
     async def _end(self, items: Sequence[ItemRecord] = (), **how: Any) -> None:
         usage = self.meter.records(thread_id=self.plan.thread_id, turn_id=self.id)
-        await self.server.store.end_turn(self._writing.lease, items, usage=usage, **how)
+        await self.server.store.end_turn(self.writing.lease, items, usage=usage, **how)
 
     async def _end_late(self, end: Callable[[], Awaitable[None]]) -> None:
         """Store what the user has seen when the database is back, if that is soon. Nobody watches any more."""
@@ -311,7 +319,7 @@ class Turn:
     def _say_removed(self, ids: list[str]) -> None:
         events: list[ThreadStreamEvent] = [ThreadItemRemovedEvent(item_id=item_id) for item_id in ids]
         for event in events:
-            self._writing.send(event)
+            self.writing.send(event)
 
     def _marker(self, reason: str) -> ItemRecord:
         item = SDKHiddenContextItem(

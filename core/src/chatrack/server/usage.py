@@ -1,6 +1,6 @@
 """What a turn uses of which models, as far as their providers tell."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -20,11 +20,17 @@ class Meter(RunHooks[TurnContext]):
     """Counts tokens by agent and model while a turn runs.
 
     Args:
-        agents: those that may take part.
+        bound: finds what an agent of the Agents SDK was made of.
+        on_response: told of every answer of a model.
     """
 
-    def __init__(self, agents: Iterable[BoundAgent]) -> None:
-        self._bound: Mapping[int, BoundAgent] = {id(one.agent): one for one in agents}
+    def __init__(
+        self,
+        bound: Callable[[Agent[Any]], BoundAgent | None],
+        on_response: Callable[[Agent[Any], ModelResponse], None],
+    ) -> None:
+        self._bound = bound
+        self._on_response = on_response
         self._counts: dict[tuple[str, str], _Count] = {}
 
     async def on_llm_start(
@@ -35,6 +41,7 @@ class Meter(RunHooks[TurnContext]):
     async def on_llm_end(
         self, context: RunContextWrapper[TurnContext], agent: Agent[Any], response: ModelResponse
     ) -> None:
+        self._on_response(agent, response)
         usage = response.usage
         if not usage.total_tokens:
             return  # the provider did not tell
@@ -69,14 +76,21 @@ class Meter(RunHooks[TurnContext]):
             for (agent, model), count in self._counts.items()
         ]
 
-    def total(self) -> dict[str, int]:
-        """Give the tokens of all models together, for the log; nothing of what was not told."""
-        told = [count.tokens for count in self._counts.values() if count.tokens is not None]
+    def told(self) -> dict[str, Any]:
+        """Give what is known for the log: the tokens of all models together, and those of each agent and model."""
+        known = [(place, count.tokens) for place, count in self._counts.items() if count.tokens is not None]
+        names = ("input_tokens", "output_tokens")
+        if not known:
+            return {}
         return {
-            name: sum(tokens[name] for tokens in told) for name in ("input_tokens", "output_tokens") if told
+            **{name: sum(tokens[name] for _, tokens in known) for name in names},
+            "usage": [
+                {"agent": agent, "model": model, **{name: tokens[name] for name in names}}
+                for (agent, model), tokens in known
+            ],
         }
 
     def _count(self, agent: Agent[Any]) -> _Count:
-        bound = self._bound.get(id(agent))
+        bound = self._bound(agent)
         place = (agent.name, "") if bound is None else (bound.address, bound.model)
         return self._counts.setdefault(place, _Count())

@@ -1,0 +1,92 @@
+"""The events that nearly every token is: decoded to what is used of them, and no further (T27).
+
+They stand in for the classes of the openai client, which validate each event against a union of all there are.
+Whatever does not fit them exactly is left to that client. `response` is what the Agents SDK asks every event for.
+"""
+
+from typing import Annotated, Any, ClassVar, TypeAlias
+
+import msgspec
+
+
+class TextDelta(msgspec.Struct, tag_field="type", tag="response.output_text.delta", gc=False):
+    """A piece of an answer's text, over the Responses API."""
+
+    delta: str
+    output_index: int
+    content_index: int
+    item_id: str = ""
+    sequence_number: int = 0
+    logprobs: Annotated[list[Any], msgspec.Meta(max_length=0)] = []
+    type: ClassVar[str] = "response.output_text.delta"
+    response: ClassVar[None] = None
+
+
+class ArgumentsDelta(
+    msgspec.Struct, tag_field="type", tag="response.function_call_arguments.delta", gc=False
+):
+    """A piece of a tool call's arguments; nobody looks at it, for the whole call follows."""
+
+    output_index: int
+    delta: str = ""
+    type: ClassVar[str] = "response.function_call_arguments.delta"
+    response: ClassVar[None] = None
+
+
+class SummaryDelta(msgspec.Struct, tag_field="type", tag="response.reasoning_summary_text.delta", gc=False):
+    """A piece of a summary of the model's reasoning."""
+
+    delta: str
+    output_index: int
+    summary_index: int
+    type: ClassVar[str] = "response.reasoning_summary_text.delta"
+    response: ClassVar[None] = None
+
+
+class ReasoningDelta(msgspec.Struct, tag_field="type", tag="response.reasoning_text.delta", gc=False):
+    """A piece of the model's reasoning itself."""
+
+    delta: str
+    output_index: int
+    content_index: int
+    type: ClassVar[str] = "response.reasoning_text.delta"
+    response: ClassVar[None] = None
+
+
+ResponseDelta: TypeAlias = TextDelta | ArgumentsDelta | SummaryDelta | ReasoningDelta
+
+
+class ChatDelta(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """What a chunk adds: text, and nothing else."""
+
+    content: str
+    role: str | None = None
+    refusal: None = None
+    tool_calls: None = None
+    function_call: None = None
+    reasoning: None = None
+    reasoning_content: None = None
+    annotations: None = None
+    audio: None = None
+
+
+class ChatChoice(msgspec.Struct, gc=False):
+    """The only choice there is."""
+
+    delta: ChatDelta
+    index: Annotated[int, msgspec.Meta(ge=0, le=0)] = 0
+    finish_reason: None = None
+    logprobs: None = None
+
+
+class ChatChunk(msgspec.Struct, gc=False):
+    """A piece of an answer's text, over Chat Completions."""
+
+    choices: Annotated[list[ChatChoice], msgspec.Meta(min_length=1, max_length=1)]
+    id: str | None = None
+    model: str | None = None
+    usage: None = None
+
+
+decode_response_delta = msgspec.json.Decoder(ResponseDelta).decode
+decode_chat_chunk = msgspec.json.Decoder(ChatChunk).decode

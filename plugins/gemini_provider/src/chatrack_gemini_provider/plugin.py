@@ -1,0 +1,46 @@
+"""`gemini_provider`: Google's models, over the endpoint of theirs that speaks OpenAI's Chat Completions."""
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Annotated, Literal
+
+from chatrack import ModelProvider, Secret, hookimpl
+from chatrack.models import Endpoint, EndpointProvider, EndpointSettings
+from chatrack.settings import from_env
+from chatrack_gemini_provider.model import GeminiModel
+
+BASE_URL = "https://generativelanguage.googleapis.com/v1beta/openai/"
+
+
+class GeminiProviderPlugin:
+    """Provides Gemini's models under the prefix `gemini`."""
+
+    api = 1
+
+    class Settings(EndpointSettings):
+        """`[plugins.gemini_provider]`: what every endpoint can be told; it has one API only."""
+
+        api_key: Annotated[Secret | None, from_env("GEMINI_API_KEY")] = None
+        default_model: Annotated[str | None, from_env("GEMINI_DEFAULT_MODEL")] = "gemini-2.5-flash"
+        api: Literal["chat_completions"] = "chat_completions"
+
+    def __init__(self, settings: Settings) -> None:
+        self.provider = EndpointProvider(
+            Endpoint(
+                key="plugins.gemini_provider",
+                settings=settings,
+                base_url=BASE_URL,
+                key_variable="GEMINI_API_KEY",
+            ),
+            chat_model=GeminiModel,
+        )
+
+    @hookimpl
+    def model_providers(self) -> Mapping[str, ModelProvider]:
+        """Give the provider."""
+        return {"gemini": self.provider}
+
+    @hookimpl
+    def lifespan(self) -> AbstractAsyncContextManager[None]:
+        """Close the connections in the end."""
+        return self.provider.open()
