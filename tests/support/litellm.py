@@ -24,6 +24,10 @@ LITELLM = ROOT / ".litellm" / "bin" / "litellm"
 KEY = "sk-litellm-master"
 """What clients of the proxy show; it does not start without one."""
 
+STREAMED = ("fake", "fake-d20")
+"""Models whose Responses are streamed as they come; those of models that the config does not name, the proxy collects
+first."""
+
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
@@ -124,13 +128,15 @@ def _config(upstream_url: str) -> dict[str, object]:
     return {
         "model_list": [
             {
-                "model_name": "fake*",
+                "model_name": name,
                 "litellm_params": {
-                    "model": "openai/fake*",
+                    "model": f"openai/{name}",
                     "api_base": upstream_url,
                     "api_key": "sk-upstream",
                 },
+                "model_info": {"supports_native_streaming": True},
             }
+            for name in ("fake*", *STREAMED)
         ],
         "general_settings": {"master_key": KEY},
         "litellm_settings": {"num_retries": 0},

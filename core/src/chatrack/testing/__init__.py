@@ -1,4 +1,4 @@
-"""Tests for what plugins give: inherit from `StoreContract` and make the fixture that it asks for."""
+"""Tests for what plugins give: inherit from `StoreContract` or `ProviderContract`, and make the fixtures it asks for."""
 
 try:
     import pytest  # noqa: F401  (asked for here, so that its absence is told apart from other mistakes)
@@ -9,5 +9,7 @@ except ModuleNotFoundError as error:
     ) from error
 
 from chatrack.testing.contract import StoreContract
+from chatrack.testing.provider.contract import ProviderContract
+from chatrack.testing.provider.script import ProviderScript, RefusedModel
 
-__all__ = ["StoreContract"]
+__all__ = ["ProviderContract", "ProviderScript", "RefusedModel", "StoreContract"]
