@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import httpx
 
 from tests.support.forked import Forked
-from tests.support.serving import Chat
+from tests.support.serving import SHORT_LIVED, Chat
 
 T = TypeVar("T")
 
@@ -127,7 +127,8 @@ class Server(Process):
     @contextlib.asynccontextmanager
     async def http(self, **options: Any) -> AsyncIterator[httpx.AsyncClient]:
         """A plain HTTP client of it."""
-        async with httpx.AsyncClient(base_url=self.url, timeout=60, trust_env=False, **options) as http:
+        settings = {"timeout": 60, "trust_env": False, "limits": SHORT_LIVED, **options}
+        async with httpx.AsyncClient(base_url=self.url, **settings) as http:
             yield http
 
     @contextlib.asynccontextmanager

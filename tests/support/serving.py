@@ -18,6 +18,9 @@ from chatrack.http.process import bind
 from chatrack.http.protocol import Protocol
 from chatrack.server import ChatrackServer
 
+SHORT_LIVED = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=2)
+"""Connections are given up before the server does so: after five seconds both would, and a request be lost between."""
+
 EVENT: TypeAdapter[ThreadStreamEvent] = TypeAdapter(ThreadStreamEvent)
 
 
@@ -163,7 +166,9 @@ async def serving(config: Path, *, environ: dict[str, str] | None = None) -> Asy
                 while not process.started:
                     await asyncio.sleep(0.01)
                 url = f"http://127.0.0.1:{sock.getsockname()[1]}"
-                async with httpx.AsyncClient(base_url=url, timeout=30, trust_env=False) as http:
+                async with httpx.AsyncClient(
+                    base_url=url, timeout=30, trust_env=False, limits=SHORT_LIVED
+                ) as http:
                     yield Chat(http, assembly.config.server.path, server)
             finally:
                 await server.turns.close()
