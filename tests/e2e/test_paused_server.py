@@ -13,8 +13,10 @@ CHAT = "lease = 1\nbusy_wait = 0.3\ncheckpoint = 0.2"
 
 
 async def pause(server, elsewhere, thread):
-    """Stop a server at a moment at which it is in no transaction, for which others would wait."""
+    """Stop a server when some of its answer is saved, and it is in no transaction, for which others would wait."""
     async with asyncio.timeout(30):
+        while len(await elsewhere.items(thread)) < 2:
+            await asyncio.sleep(0.05)
         while True:
             server.send(signal.SIGSTOP)
             try:
