@@ -158,7 +158,7 @@ class EndpointProvider(ModelProvider, Transcriber):
         )
         # The client would take these from variables meant for OpenAI, and give them to whomever it talks to.
         client.organization, client.project = endpoint.organization, endpoint.project
-        client._custom_headers = _revealed(settings.headers)  # noqa: SLF001
+        client._custom_headers = _revealed(settings.headers)  # noqa: SLF001  (there is no other way)
         client.limits = Limits(
             total=settings.timeout, first_token=settings.first_token_timeout, idle=settings.idle_timeout
         )

@@ -44,7 +44,7 @@ class _Answer:
         """Why the answer is none, although it has come to its end."""
         self.patience: float | None = None
         """Until when the first token has to be there; None when it is."""
-        self._client: Any = stream._client  # noqa: SLF001
+        self._client: Any = stream._client  # noqa: SLF001  (known under no public name)
 
     async def events(self) -> AsyncIterator[Any]:
         """Give the events as they come.
@@ -275,7 +275,7 @@ _EVENTS: Mapping[str, type[openai.BaseModel]] = {
 
 
 def _sent(stream: AsyncStream[Any]) -> dict[str, Any]:
-    options = stream._options  # noqa: SLF001
+    options = stream._options  # noqa: SLF001  (as above)
     return options.json_data if options is not None and isinstance(options.json_data, dict) else {}
 
 
