@@ -183,14 +183,6 @@ def holds_nul(data: str) -> bool:
     return "\\u0000" in data and _NUL.search(data) is not None
 
 
-def without_nul(value: Any) -> Any:
-    """Give something that can be JSON without the NUL characters in its texts."""
-    data = _JSON.encode(value).decode()
-    if not holds_nul(data):
-        return value
-    return msgspec.json.decode(_NUL.sub(lambda found: found[0][: -len("\\u0000")], data))
-
-
 def record_to_item(record: ItemRecord) -> ThreadItem:
     """Decode an item."""
     return _ITEM.validate_json(record.data)

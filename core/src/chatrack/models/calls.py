@@ -28,7 +28,7 @@ class CallIds:
             body: the request's, of either API.
         """
         items = body.get("input")
-        calls = [item.get("call_id") for item in (items if isinstance(items, list) else []) if _calls(item)]
+        calls = [item.get("call_id") for item in (items if isinstance(items, list) else []) if is_call(item)]
         for message in body.get("messages") or []:
             calls += [call["id"] for call in message.get("tool_calls") or []]
         return cls(call_id for call_id in calls if call_id)
@@ -40,7 +40,8 @@ class CallIds:
         return call_id
 
 
-def _calls(item: Any) -> bool:
+def is_call(item: Any) -> bool:
+    """Tell whether an item of the Responses API, as JSON, is a call of a tool."""
     return isinstance(item, dict) and item.get("type") == "function_call"
 
 

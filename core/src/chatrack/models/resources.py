@@ -28,15 +28,7 @@ class PlainResponses(AsyncResponses):
 
     async def create(self, **given: Any) -> Any:
         """Ask for an answer; arguments and result are the client's."""
-        options, body = _taken_apart(given)
-        return await self.client.post(
-            "/responses",
-            body=body,
-            options=options,
-            cast_to=Response,
-            stream=bool(body.get("stream")),
-            stream_cls=AsyncStream[ResponseStreamEvent],
-        )
+        return await _post(self.client, "/responses", given, Response, AsyncStream[ResponseStreamEvent])
 
 
 class PlainCompletions(AsyncCompletions):
@@ -52,15 +44,8 @@ class PlainCompletions(AsyncCompletions):
 
     async def create(self, **given: Any) -> Any:
         """Ask for an answer; arguments and result are the client's."""
-        options, body = _taken_apart(given)
-        return await self.client.post(
-            "/chat/completions",
-            body=body,
-            options=options,
-            cast_to=ChatCompletion,
-            stream=bool(body.get("stream")),
-            stream_cls=AsyncStream[ChatCompletionChunk],
-        )
+        chunks = AsyncStream[ChatCompletionChunk]
+        return await _post(self.client, "/chat/completions", given, ChatCompletion, chunks)
 
 
 _OPTIONS = {
@@ -71,9 +56,15 @@ _OPTIONS = {
 }
 
 
-def _taken_apart(given: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Tell what is for the client from what is for the provider."""
-    options: dict[str, Any] = {"security": {"bearer_auth": True}}
+async def _post(
+    client: AsyncOpenAI,
+    path: str,
+    given: Mapping[str, Any],
+    whole: type[BaseModel],
+    stream_cls: type[AsyncStream[Any]],
+) -> Any:
+    """Tell what is for the client from what is for the provider, and send it."""
+    options: Any = {"security": {"bearer_auth": True}}
     body: dict[str, Any] = {}
     for name, value in given.items():
         if isinstance(value, NotGiven | Omit):
@@ -84,4 +75,7 @@ def _taken_apart(given: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
             )
         elif value is not None:
             options[_OPTIONS[name]] = value
-    return options, body
+    stream = bool(body.get("stream"))
+    return await client.post(
+        path, body=body, options=options, cast_to=whole, stream=stream, stream_cls=stream_cls
+    )

@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import json
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Any, Union, get_args
 
@@ -15,7 +16,7 @@ from openai.types.responses import ResponseStreamEvent
 from pydantic import Field, TypeAdapter, ValidationError
 
 from chatrack.errors import Fault, ModelFailure
-from chatrack.models.calls import CallIds, ChatCalls
+from chatrack.models.calls import CallIds, ChatCalls, is_call
 from chatrack.models.deltas import decode_chat_chunk, decode_response_delta
 from chatrack.models.draining import after_the_rest
 from chatrack.models.failures import fault_in
@@ -27,7 +28,7 @@ STARTED = "chatrack.started"
 """The extension of a response that says when its request began, on the loop's clock."""
 
 
-class _Answer:
+class _Answer(ABC):
     """Reads one answer. What goes wrong on the way is a `ModelFailure`, raised after all that came before it.
 
     Args:
@@ -65,15 +66,11 @@ class _Answer:
         try:
             while (chunk := await self._read(reads, started + limits.total, limits.idle)) is not None:
                 for data in self._cut(reader, chunk):
-                    if data.startswith(b"[DONE]"):
-                        self.over = True
-                        continue  # the end of the body follows; read to it, the connection can be used again
-                    for event in self.decoded(data):
+                    for event in self._given(data):
                         yield event
             for data in reader.end():
-                if not data.startswith(b"[DONE]"):
-                    for event in self.decoded(data):
-                        yield event
+                for event in self._given(data):
+                    yield event
             if self.failed is not None:
                 raise self.failure(self.failed)
             if not self.over:
@@ -89,13 +86,19 @@ class _Answer:
         except ValueError as error:
             raise self.failure("broken") from error
 
+    def _given(self, data: bytes) -> tuple[Any, ...]:
+        if data.startswith(b"[DONE]"):
+            self.over = True
+            return ()  # the end of the body follows; read to it, the connection can be used again
+        return self.decoded(data)
+
+    @abstractmethod
     def decoded(self, data: bytes) -> tuple[Any, ...]:
         """Give the events that some data is, mostly one.
 
         Raises:
             ModelFailure: it makes no sense, or reports a failure.
         """
-        raise NotImplementedError
 
     async def _read(self, reads: AsyncIterator[bytes], end: float, idle: float) -> bytes | None:
         if self.patience is not None:
@@ -166,33 +169,27 @@ class _ResponsesAnswer(_Answer):
             self._repair_all(response.get("output") or [])
         elif kind in {"response.output_item.added", "response.output_item.done"}:
             item: Any = parsed.get("item")
-            if _is_call(item):
+            if is_call(item):
                 place = (str(item.get("call_id") or ""), parsed.get("output_index", 0))
                 if place not in self._calls:
                     self._calls[place] = self._ids.unique(place[0])
                 item["call_id"] = self._calls[place]
         if not isinstance(kind, str) or kind not in _EVENTS:
             return ()  # what nobody knows yet, nobody misses (T20)
-        if kind in _USUAL:
-            try:
-                return (_events().validate_python(parsed),)
-            except ValidationError:
-                pass  # as the client has it: better loose than lost
-        return (_EVENTS[kind].model_construct(**parsed),)
+        try:
+            return (_events().validate_python(parsed),)
+        except ValidationError:
+            return (_EVENTS[kind].model_construct(**parsed),)  # as the client has it: better loose than lost
 
     def _repair_all(self, output: list[Any]) -> None:
         # Here places may be counted otherwise: the first of those called alike is the first, and so on.
         told: dict[str, list[str]] = {}
         for (given, _), call_id in self._calls.items():
             told.setdefault(given, []).append(call_id)
-        for item in filter(_is_call, output):
+        for item in filter(is_call, output):
             given = str(item.get("call_id") or "")
             ids = told.get(given)
             item["call_id"] = ids.pop(0) if ids else self._ids.unique(given)
-
-
-def _is_call(item: Any) -> bool:
-    return isinstance(item, dict) and item.get("type") == "function_call"
 
 
 class _ChatAnswer(_Answer):
@@ -242,30 +239,9 @@ def _events() -> TypeAdapter[ResponseStreamEvent]:
     The client looks for the class among all there are; told where to look, this takes a fiftieth of the time and a
     seventh of the memory.
     """
-    known: Any = Union[tuple(_EVENTS[kind] for kind in _USUAL)]  # noqa: UP007  (of a tuple)
+    known: Any = Union[tuple(_EVENTS.values())]  # noqa: UP007  (of a tuple)
     return TypeAdapter(Annotated[known, Field(discriminator="type")])
 
-
-_USUAL = (
-    "response.created",
-    "response.in_progress",
-    "response.completed",
-    "response.output_item.added",
-    "response.output_item.done",
-    "response.content_part.added",
-    "response.content_part.done",
-    "response.output_text.annotation.added",
-    "response.output_text.delta",
-    "response.output_text.done",
-    "response.refusal.delta",
-    "response.refusal.done",
-    "response.function_call_arguments.done",
-    "response.reasoning_summary_part.added",
-    "response.reasoning_summary_part.done",
-    "response.reasoning_summary_text.done",
-    "response.reasoning_text.done",
-)
-"""The events of most answers; what builds them is made once, and shares what they have in common."""
 
 _EVENTS: Mapping[str, type[openai.BaseModel]] = {
     get_args(cls.model_fields["type"].annotation)[0]: cls

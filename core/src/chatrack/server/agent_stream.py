@@ -34,7 +34,6 @@ from chatrack.assembly import BoundAgent
 from chatrack.clock import now
 from chatrack.config import ChatTable
 from chatrack.ids import new_id
-from chatrack.interfaces.records import without_nul
 from chatrack.server.history import model_item_content
 from chatrack.server.progress import Progress
 from chatrack.server.text_piece import TextPiece, all_sound, sound
@@ -216,7 +215,7 @@ class AgentStream:
             id=new_id("sdk_hidden_context"),
             thread_id=self.thread_id,
             created_at=now(),
-            content=model_item_content(without_nul(all_sound(raw)), self.model),
+            content=model_item_content(all_sound(raw), self.model),
         )
 
     def _message(self, raw: Any) -> AssistantMessageItem:
