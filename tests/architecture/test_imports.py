@@ -31,7 +31,7 @@ LAYERS = (
     "config",
     "plugins",
     "assembly",
-    "server",
+    "chat",
     "http",
     "cli",
     "__main__",
@@ -71,7 +71,7 @@ PRIVATE: dict[tuple[str, str], str] = {
         "_options",
     ): "T17: a stream knows its request under no public name",
     (
-        "core/src/chatrack/server/chatkit_server.py",
+        "core/src/chatrack/chat/server.py",
         "_apply_structured_input_submission",
     ): "the SDK alone knows how a submitted form changes its item, and offers that under no public name",
 }

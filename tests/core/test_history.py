@@ -2,10 +2,10 @@
 
 from chatkit.types import AssistantMessageContent, AssistantMessageItem, HiddenContextItem
 
+from chatrack.chat.agents.history import MADE_BY, NO_RESULT, model_item_content, paired, to_input, window
 from chatrack.clock import now
 from chatrack.ids import new_id
 from chatrack.interfaces.records import ItemRecord, item_to_record
-from chatrack.server.history import MADE_BY, NO_RESULT, model_item_content, paired, to_input, window
 
 
 def call(number: int) -> dict:

@@ -12,10 +12,10 @@ from chatkit.types import AssistantMessageContentPartTextDelta, ThreadItemUpdate
 from openai import AsyncOpenAI
 
 from bench.upstream import serve
+from chatrack.chat.turns.text_delta import encoded, opening, sound
 from chatrack.interfaces.records import dump
 from chatrack.models.client import Client
 from chatrack.models.reader import EventReader
-from chatrack.server.text_piece import encoded, opening, sound
 from tests.support.serving import answer_of, message, serving
 
 ALL_CHARACTERS = "".join(chr(code) for code in range(sys.maxunicode + 1) if not 0xD800 <= code < 0xE000)
@@ -201,7 +201,7 @@ async def wire(chat):
 
 
 async def test_tokens_take_the_shorter_way_once_the_message_is_shown(configure, api, monkeypatch):
-    from chatrack.server.transcript import Transcript
+    from chatrack.chat.turns.writer import Transcript
 
     direct = []
     show = Transcript.show

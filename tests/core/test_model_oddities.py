@@ -11,8 +11,8 @@ from sqlalchemy import text as sql
 from bench.upstream import serve as serve_upstream
 from bench.upstream.citation import QUERY, URL
 from bench.upstream.responses_items import PNG, THOUGHT
+from chatrack.chat.agents.history import NO_RESULT
 from chatrack.models.limits import Limits
-from chatrack.server.history import NO_RESULT
 from tests.conftest import openai_config
 from tests.support import noting
 from tests.support.plugins import installed_site

@@ -11,12 +11,12 @@ from openai.types.responses import (
 )
 
 from chatrack.assembly import BoundAgent
+from chatrack.chat.agents.events import AgentStream
+from chatrack.chat.agents.events import _annotation_of as annotation_of
+from chatrack.chat.turns.text_delta import all_sound
 from chatrack.config import ChatTable
 from chatrack.interfaces import AgentSpec
 from chatrack.interfaces.records import holds_nul, item_to_record
-from chatrack.server.agent_stream import AgentStream
-from chatrack.server.agent_stream import _annotation_of as annotation_of
-from chatrack.server.text_piece import all_sound
 
 
 def stream_of():

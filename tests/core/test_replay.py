@@ -7,9 +7,9 @@ from agents import Agent
 from agents.run import CallModelData, ModelInputData
 
 from chatrack.assembly import BoundAgent
+from chatrack.chat.agents.history import MADE_BY
+from chatrack.chat.agents.input_filter import Replay
 from chatrack.interfaces import AgentSpec
-from chatrack.server.history import MADE_BY
-from chatrack.server.replay import Replay
 
 
 def shown(items, model="openai/a"):

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
+from chatrack.chat.turns.channel import Subscriber
 from chatrack.errors import NotFound
-from chatrack.server.subscriber import Subscriber
 
 
 async def test_what_is_ready_together_leaves_together():

@@ -23,7 +23,7 @@ async def test_a_store_that_fails_at_the_end_is_an_error_event_and_leaves_the_th
 
 
 async def test_a_plan_that_fails_to_begin_gives_the_thread_back(chat, monkeypatch):
-    from chatrack.server.plans import Plan
+    from chatrack.chat.turns.request import Plan
 
     thread, _ = await chat.create("echo: hello")
 
@@ -38,7 +38,7 @@ async def test_a_plan_that_fails_to_begin_gives_the_thread_back(chat, monkeypatc
 
 
 async def test_an_unfinished_item_that_cannot_be_saved_holds_up_nobody_else(configure, monkeypatch):
-    from chatrack.server.transcript import Transcript
+    from chatrack.chat.turns.writer import Transcript
 
     async with serving(configure(model="fake-n60-d20", chat="checkpoint = 0.05")) as chat:
         bad, _ = None, None
@@ -62,10 +62,10 @@ async def test_an_unfinished_item_that_cannot_be_saved_holds_up_nobody_else(conf
 
 
 async def test_t3_a_write_that_was_begun_is_finished_whoever_is_cancelled(chat):
+    from chatrack.chat.turns.channel import Subscriber
+    from chatrack.chat.turns.writer import Transcript
     from chatrack.ids import new_id
     from chatrack.interfaces import Lease, User
-    from chatrack.server.subscriber import Subscriber
-    from chatrack.server.transcript import Transcript
 
     written = []
     gate = asyncio.Event()

@@ -13,10 +13,10 @@ from chatkit.types import ThreadStreamEvent
 from pydantic import TypeAdapter
 
 from chatrack.assembly import assemble, running
+from chatrack.chat import ChatrackServer
 from chatrack.http.app import create_app
 from chatrack.http.process import bind
 from chatrack.http.protocol import Protocol
-from chatrack.server import ChatrackServer
 
 SHORT_LIVED = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=2)
 """Connections are given up before the server does so: after five seconds both would, and a request be lost between."""

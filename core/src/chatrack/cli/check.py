@@ -21,8 +21,8 @@ def check(path: Path) -> None:
     """
     assembly = assemble(path)
     logs.configure("warning", assembly.config.server.log_format)
+    from chatrack.chat import ChatrackServer
     from chatrack.http.app import create_app  # late: only a config that has no mistakes comes here
-    from chatrack.server import ChatrackServer
 
     create_app(ChatrackServer(assembly))
     asyncio.run(rehearse(assembly))

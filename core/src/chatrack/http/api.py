@@ -10,11 +10,11 @@ from litestar import Request, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from chatrack.chat import ChatrackServer
 from chatrack.errors import PayloadTooLarge, UnsupportedMediaType
 from chatrack.http.problems import request_id
 from chatrack.http.sse import EventStream
 from chatrack.interfaces import RequestContext
-from chatrack.server import ChatrackServer
 
 _SMALL = 1024
 """Below so many bytes compression does not pay."""

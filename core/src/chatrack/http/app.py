@@ -8,13 +8,13 @@ from litestar.exceptions import LitestarException
 from litestar.types import ASGIApp, ControllerRouterHandler
 
 from chatrack.assembly import Assembly
+from chatrack.chat import ChatrackServer
 from chatrack.http.access import AccessLog
 from chatrack.http.admission import admission
 from chatrack.http.api import api_route
 from chatrack.http.health import health_routes
 from chatrack.http.problems import problem
 from chatrack.plugins import Contribution
-from chatrack.server import ChatrackServer
 
 
 def create_app(server: ChatrackServer) -> ASGIApp:

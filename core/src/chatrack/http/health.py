@@ -9,9 +9,9 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.response.base import ASGIResponse
 
 import chatrack
+from chatrack.chat import ChatrackServer
 from chatrack.errors import RequestError
 from chatrack.http.admission import PUBLIC
-from chatrack.server import ChatrackServer
 
 _PATIENCE = 2.0
 

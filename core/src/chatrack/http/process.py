@@ -12,10 +12,10 @@ import uvicorn
 
 import chatrack
 from chatrack.assembly import Assembly, running
+from chatrack.chat import ChatrackServer
 from chatrack.errors import ConfigError
 from chatrack.http.app import create_app
 from chatrack.http.protocol import Protocol
-from chatrack.server import ChatrackServer
 
 _BACKLOG = 2048
 _TASKS_GRACE = 6

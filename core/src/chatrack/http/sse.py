@@ -5,8 +5,8 @@ import contextlib
 
 from litestar.types import Receive, Scope, Send
 
+from chatrack.chat.turns.channel import Subscriber
 from chatrack.http.protocol import ABORT
-from chatrack.server.subscriber import Subscriber
 
 HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),

@@ -14,8 +14,8 @@ from chatkit.types import (
     WorkflowTaskUpdated,
 )
 
-from chatrack.server.progress import settled
-from chatrack.server.text_piece import TextPiece, opening
+from chatrack.chat.agents.workflow import settled
+from chatrack.chat.turns.text_delta import TextPiece, opening
 
 
 class Partial:

@@ -17,17 +17,17 @@ from chatkit.types import (
 )
 
 from chatrack.assembly import Assembly
+from chatrack.chat import queries, turn_builder
+from chatrack.chat.agents.handler import answer
+from chatrack.chat.requests import parse
+from chatrack.chat.turns.channel import Subscriber
+from chatrack.chat.turns.manager import Turns
+from chatrack.chat.turns.request import Plan
+from chatrack.chat.turns.text_delta import TextPiece
+from chatrack.chat.turns.turn import Turn
 from chatrack.errors import RequestError
 from chatrack.interfaces import RequestContext, Store
 from chatrack.interfaces.records import dump, is_hidden
-from chatrack.server import planning, reading
-from chatrack.server.answering import answer
-from chatrack.server.plans import Plan
-from chatrack.server.requests import parse
-from chatrack.server.subscriber import Subscriber
-from chatrack.server.text_piece import TextPiece
-from chatrack.server.turn import Turn
-from chatrack.server.turns import Turns
 
 
 class TurnStream(StreamingResult):
@@ -84,9 +84,9 @@ class ChatrackServer(ChatKitServer[RequestContext]):
         """
         parsed = parse(request.encode() if isinstance(request, str) else bytes(request))
         if not is_streaming_req(parsed):
-            return NonStreamingResult(await reading.answer(self, parsed, context))
+            return NonStreamingResult(await queries.answer(self, parsed, context))
         self.turns.check_open()
-        return await self._watch(await planning.plan(self, parsed, context), context)
+        return await self._watch(await turn_builder.plan(self, parsed, context), context)
 
     def respond(  # type: ignore[override]  # what a response needs is its turn; the request is in it
         self, thread: ThreadMetadata, input_user_message: UserMessageItem | None, context: Turn
@@ -113,8 +113,8 @@ class ChatrackServer(ChatKitServer[RequestContext]):
         """
         self.turns.check_open()
         thread = await self.store.load_thread(request.params.thread_id, context)
-        call, handler = await planning.action(self, request, context)
-        plan = planning.ActionPlan(self, thread, call, handler)
+        call, handler = await turn_builder.action(self, request, context)
+        plan = turn_builder.ActionPlan(self, thread, call, handler)
         stream = await self._watch(plan, context)
         async for _ in stream:
             pass

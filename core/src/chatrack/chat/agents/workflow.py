@@ -24,9 +24,9 @@ from chatkit.types import (
     WorkflowTaskUpdated,
 )
 
+from chatrack.chat.turns.text_delta import all_sound, sound
 from chatrack.clock import now
 from chatrack.ids import new_id
-from chatrack.server.text_piece import all_sound, sound
 
 PROGRESS = '{"progress":true}'
 """The origin of the items made here: the model has its own record of what they tell."""

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 from chatkit.types import Attachment, ThreadItem, ThreadMetadata, ThreadStreamEvent, UserMessageItem
 
 from chatrack.assembly import BoundAgent
+from chatrack.chat.turns.text_delta import TextPiece
 from chatrack.interfaces import Lease, ThreadRecord
-from chatrack.server.text_piece import TextPiece
 
 if TYPE_CHECKING:
-    from chatrack.server.chatkit_server import ChatrackServer
-    from chatrack.server.turn import Turn
+    from chatrack.chat.server import ChatrackServer
+    from chatrack.chat.turns.turn import Turn
 
 
 class Plan:

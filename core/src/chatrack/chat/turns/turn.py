@@ -19,22 +19,22 @@ from chatkit.types import (
     ThreadUpdatedEvent,
 )
 
+from chatrack.chat.agents.input_filter import Replay
+from chatrack.chat.agents.resolver import Cast
+from chatrack.chat.agents.titles import ask_for_title
+from chatrack.chat.agents.usage import Meter
+from chatrack.chat.errors import INTERRUPTED, TAKEN_OVER, describe
+from chatrack.chat.turns.channel import Subscriber
+from chatrack.chat.turns.request import Plan
+from chatrack.chat.turns.writer import Transcript
 from chatrack.clock import now
 from chatrack.errors import ChatrackError, LeaseLost, RequestError, ThreadBusy, Unavailable
 from chatrack.ids import new_id
 from chatrack.interfaces import ItemRecord, Lease, RequestContext, ThreadRecord, TurnContext
 from chatrack.interfaces.records import item_to_record, record_to_thread
-from chatrack.server.cast import Cast
-from chatrack.server.failures import INTERRUPTED, TAKEN_OVER, describe
-from chatrack.server.plans import Plan
-from chatrack.server.replay import Replay
-from chatrack.server.subscriber import Subscriber
-from chatrack.server.titles import ask_for_title
-from chatrack.server.transcript import Transcript
-from chatrack.server.usage import Meter
 
 if TYPE_CHECKING:
-    from chatrack.server.chatkit_server import ChatrackServer
+    from chatrack.chat.server import ChatrackServer
 
 CancelReason = Literal["disconnected", "shutdown", "lost"]
 Outcome = Literal["completed", "cancelled", "failed", "lost", "refused"]

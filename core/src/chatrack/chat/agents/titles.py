@@ -6,8 +6,8 @@ import structlog
 from agents import Agent, Model, RunConfig, Runner
 from chatkit.types import UserMessageItem
 
+from chatrack.chat.requests import clean_text
 from chatrack.config import ChatTable
-from chatrack.server.requests import clean_text
 
 _log = structlog.get_logger(source="chatrack.titles")
 

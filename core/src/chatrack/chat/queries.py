@@ -20,11 +20,8 @@ from chatkit.types import (
     TranscriptionResult,
 )
 
-from chatrack.errors import BadRequest, ModelFailure, Unavailable
-from chatrack.interfaces import RequestContext
-from chatrack.interfaces.records import dump, page_to_wire, thread_to_wire
-from chatrack.server.failures import describe
-from chatrack.server.requests import (
+from chatrack.chat.errors import describe
+from chatrack.chat.requests import (
     DEFAULT_PAGE,
     check_feedback,
     clean_audio,
@@ -32,9 +29,12 @@ from chatrack.server.requests import (
     clean_title,
     page_size,
 )
+from chatrack.errors import BadRequest, ModelFailure, Unavailable
+from chatrack.interfaces import RequestContext
+from chatrack.interfaces.records import dump, page_to_wire, thread_to_wire
 
 if TYPE_CHECKING:
-    from chatrack.server.chatkit_server import ChatrackServer
+    from chatrack.chat.server import ChatrackServer
 
 _EMPTY = b"{}"
 

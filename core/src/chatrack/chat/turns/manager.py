@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from chatrack.chat.turns.turn import Turn
 from chatrack.errors import ThreadBusy, Unavailable
-from chatrack.server.turn import Turn
 
 if TYPE_CHECKING:
-    from chatrack.server.chatkit_server import ChatrackServer
+    from chatrack.chat.server import ChatrackServer
 
 _POLL = 0.2
 

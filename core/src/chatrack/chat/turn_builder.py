@@ -29,19 +29,19 @@ from chatkit.types import (
     WidgetItem,
 )
 
+from chatrack.chat.agents.resolver import chosen, chosen_before
+from chatrack.chat.agents.titles import title_of
+from chatrack.chat.requests import check_result, check_size, clean_answers, clean_message
+from chatrack.chat.turns.request import Plan
 from chatrack.clock import now
 from chatrack.errors import BadRequest, NotFound
 from chatrack.ids import new_id
 from chatrack.interfaces import ActionCall, ActionHandler, Lease, RequestContext
 from chatrack.interfaces.records import item_to_record, record_to_item, thread_to_record
-from chatrack.server.cast import chosen, chosen_before
-from chatrack.server.plans import Plan
-from chatrack.server.requests import check_result, check_size, clean_answers, clean_message
-from chatrack.server.titles import title_of
 
 if TYPE_CHECKING:
-    from chatrack.server.chatkit_server import ChatrackServer
-    from chatrack.server.turn import Turn
+    from chatrack.chat.server import ChatrackServer
+    from chatrack.chat.turns.turn import Turn
 
 
 async def plan(server: "ChatrackServer", request: StreamingReq, context: RequestContext) -> Plan:

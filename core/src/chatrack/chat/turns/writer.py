@@ -17,13 +17,13 @@ from chatkit.types import (
     ThreadUpdatedEvent,
 )
 
+from chatrack.chat.turns.channel import Subscriber
+from chatrack.chat.turns.draft import Partial
+from chatrack.chat.turns.text_delta import TextPiece, encoded
 from chatrack.clock import as_utc, now, to_micros
 from chatrack.errors import LeaseLost
 from chatrack.interfaces import ItemRecord, Lease, PauseRecord, Store
 from chatrack.interfaces.records import dump, is_hidden, item_to_record
-from chatrack.server.partial import Partial
-from chatrack.server.subscriber import Subscriber
-from chatrack.server.text_piece import TextPiece, encoded
 
 CLIENT_TOOL = "client_tool"
 """The kind of a pause that waits for a tool of the page."""

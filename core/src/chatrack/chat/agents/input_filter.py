@@ -14,7 +14,7 @@ from agents import ModelResponse, TResponseInputItem
 from agents.run import CallModelData, ModelInputData
 
 from chatrack.assembly import BoundAgent
-from chatrack.server.history import MADE_BY, short_id
+from chatrack.chat.agents.history import MADE_BY, short_id
 
 _FAKE = "__fake_id__"
 """What the Agents SDK calls everything that came over Chat Completions (T1)."""

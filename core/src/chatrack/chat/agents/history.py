@@ -22,8 +22,8 @@ from chatkit.types import (
 )
 from openai.types.responses import ResponseInputContentParam, ResponseInputTextParam
 
+from chatrack.chat.agents.workflow import PROGRESS
 from chatrack.interfaces.records import ItemRecord, record_to_item
-from chatrack.server.progress import PROGRESS
 
 _log = structlog.get_logger(source="chatrack.history")
 

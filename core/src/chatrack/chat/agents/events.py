@@ -31,12 +31,12 @@ from chatkit.types import (
 from pydantic import ValidationError
 
 from chatrack.assembly import BoundAgent
+from chatrack.chat.agents.history import model_item_content
+from chatrack.chat.agents.workflow import Progress
+from chatrack.chat.turns.text_delta import TextPiece, all_sound, sound
 from chatrack.clock import now
 from chatrack.config import ChatTable
 from chatrack.ids import new_id
-from chatrack.server.history import model_item_content
-from chatrack.server.progress import Progress
-from chatrack.server.text_piece import TextPiece, all_sound, sound
 
 Events: TypeAlias = tuple[ThreadStreamEvent | TextPiece, ...]
 

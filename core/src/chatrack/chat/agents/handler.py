@@ -8,18 +8,18 @@ from agents import RunConfig, Runner
 from agents.run_error_handlers import RunErrorHandlerInput, RunErrorHandlerResult, RunErrorHandlers
 from chatkit.types import ThreadStreamEvent
 
+from chatrack.chat.agents.events import AgentStream
+from chatrack.chat.agents.history import CHARACTERS, size_of, to_input, window
+from chatrack.chat.agents.input_filter import Replay
+from chatrack.chat.turns.text_delta import TextPiece
 from chatrack.errors import ModelFailure
 from chatrack.interfaces import ItemRecord, TurnContext
 from chatrack.models.failures import failure_of
 from chatrack.models.shortcut import SHORTCUT, Shortcut
-from chatrack.server.agent_stream import AgentStream
-from chatrack.server.history import CHARACTERS, size_of, to_input, window
-from chatrack.server.replay import Replay
-from chatrack.server.text_piece import TextPiece
 
 if TYPE_CHECKING:
-    from chatrack.server.chatkit_server import ChatrackServer
-    from chatrack.server.turn import Turn
+    from chatrack.chat.server import ChatrackServer
+    from chatrack.chat.turns.turn import Turn
 
 
 async def answer(server: "ChatrackServer", turn: "Turn") -> AsyncGenerator[ThreadStreamEvent | TextPiece]:

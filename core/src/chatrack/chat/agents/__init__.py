@@ -1,0 +1,1 @@
+"""The agent that answers: history, model input, events and usage of one run."""
