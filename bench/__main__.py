@@ -51,7 +51,7 @@ async def _measure(
     """Run each case on the sides in turn; returns the samples by side and metric."""
     samples: dict[str, dict[str, list[float]]] = {side.name: defaultdict(list) for side in sides}
     port = free_port()
-    command = [sys.executable, "-m", "bench.upstream", "--port", str(port)]
+    command = [sys.executable, "-m", "tests.fake_openai", "--port", str(port)]
     with TemporaryDirectory(prefix="bench-upstream-") as name:
         ready = encode("/__stats", None)
         async with running(command, port, ready, Path(name), {"PYTHONPATH": str(ROOT)}, core=LOAD_CORE):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bench.upstream import serve as serve_upstream
+from tests.fake_openai import serve as serve_upstream
 from tests.support.databases import PLUGINS, new_database, store_tables
 from tests.support.serving import Chat, serving
 

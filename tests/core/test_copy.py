@@ -14,10 +14,10 @@ from chatrack.errors import Unavailable
 from chatrack.sql import tables
 from tests.support.commands import CLEAN, EXECUTABLE, mistake_of, run
 from tests.support.copying import Configs, configs, copy
+from tests.support.crash import run_killed
 from tests.support.databases import SERVERS
-from tests.support.filling import OWNERS, contents, fill
-from tests.support.killing import run_killed
 from tests.support.plugins import Site, installed_site
+from tests.support.seed import OWNERS, contents, fill
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from chatrack.sql import Database
 from chatrack.sql.copying import load_notes
 from tests.support.commands import mistake_of, run
 from tests.support.copying import Configs, configs, copy
+from tests.support.crash import LIMIT, run_killed, start
 from tests.support.databases import KINDS
-from tests.support.filling import contents, fill
-from tests.support.killing import LIMIT, run_killed, start
+from tests.support.seed import contents, fill
 
 MAKING = [
     # The statement that the process does not live to run, while it makes the tables: MySQL keeps half of them.

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from chatrack.sql import Database
 from chatrack.sql.copying import Digest, batches, count_on, read_batches, write_batch
-from chatrack.sql.copying.notes import Note, add_notes, load_notes
+from chatrack.sql.copying.progress import Note, add_notes, load_notes
 from tests.support.databases import KINDS, new_database
 
 

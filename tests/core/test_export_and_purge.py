@@ -18,8 +18,8 @@ from chatrack.clock import now, to_micros
 from chatrack.sql import Database
 from tests.support.commands import CLEAN, EXECUTABLE, Outcome, mistake_of, run, run_process
 from tests.support.databases import KINDS, new_database
-from tests.support.kept import config_of, counts, everything, fill, thread, todo, use
 from tests.support.plugins import Site, installed_site
+from tests.support.rows import config_of, counts, everything, fill, thread, todo, use
 from tests.support.serving import serving
 
 HOUR = 3_600_000_000

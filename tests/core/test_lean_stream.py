@@ -11,11 +11,11 @@ import pytest
 from chatkit.types import AssistantMessageContentPartTextDelta, ThreadItemUpdatedEvent
 from openai import AsyncOpenAI
 
-from bench.upstream import serve
 from chatrack.chat.turns.text_delta import encoded, opening, sound
 from chatrack.interfaces.records import dump
 from chatrack.models.client import Client
-from chatrack.models.reader import EventReader
+from chatrack.models.sse_decoder import EventReader
+from tests.fake_openai import serve
 from tests.support.serving import answer_of, message, serving
 
 ALL_CHARACTERS = "".join(chr(code) for code in range(sys.maxunicode + 1) if not 0xD800 <= code < 0xE000)
@@ -297,7 +297,7 @@ async def test_streams_know_their_client_and_their_request(upstream):
 
 
 def test_t27_an_event_without_end_is_given_up(monkeypatch):
-    monkeypatch.setattr("chatrack.models.reader.LARGEST", 1000)
+    monkeypatch.setattr("chatrack.models.sse_decoder.LARGEST", 1000)
     reader = EventReader()
     for _ in range(10):
         assert reader.feed(b"x" * 100) == []

@@ -15,17 +15,17 @@ import pytest_asyncio
 import structlog
 from sqlalchemy import text as sql
 
-from bench.upstream import app as upstream_app
-from bench.upstream import serve as serve_upstream
-from bench.upstream.behaviour import decide
-from bench.upstream.refusal import server_error
 from chatrack import logs
 from chatrack.models.limits import Limits
 from tests.conftest import openai_config
-from tests.support import noting
+from tests.fake_openai import app as upstream_app
+from tests.fake_openai import serve as serve_upstream
+from tests.fake_openai.behaviour import decide
+from tests.fake_openai.refusal import server_error
+from tests.support import recording_tools
+from tests.support.client import deltas_of, words
 from tests.support.plugins import installed_site
 from tests.support.serving import answer_of, errors_of, serving, text_of
-from tests.support.talking import deltas_of, words
 
 KEY = "sk-test-0123456789-abcd"
 WRONG_KEY = "sk-test-0123456789-wrong"
@@ -508,7 +508,7 @@ async def test_a_message_that_is_too_long_by_itself(ask, upstream, log):
 def notes(tmp_path, monkeypatch):
     """A plugin whose tools note that they ran; to be enabled as `notes`."""
     with installed_site(tmp_path / "site", monkeypatch) as site:
-        noting.install(site)
+        recording_tools.install(site)
         yield {"enabled": '["sqlite_store", "openai_provider", "notes"]', "tools": '["notes.*"]'}, site
 
 
@@ -522,7 +522,7 @@ async def test_t15_a_result_that_is_too_long_does_not_make_its_tool_run_twice(as
         become(chat, "fake-i2000")
         length = 3000 if turns else 9000
         events = await chat.say(thread, f'call recite {{"length": {length}}}')
-        assert noting.ran(site) == [("recite", length)]
+        assert recording_tools.ran(site) == [("recite", length)]
         if turns:
             assert not errors_of(events)
             assert answer_of(events) == "Tool said: " + "r" * 3000
@@ -551,7 +551,7 @@ async def test_a_model_that_goes_in_circles_is_stopped(ask, notes, log, upstream
         assert error["message"].startswith("The assistant used its tools again and again and was stopped.")
         assert error["allow_retry"] is True
         assert upstream.state.requests == 3
-        assert noting.ran(site) == [("note", "x")] * 3
+        assert recording_tools.ran(site) == [("note", "x")] * 3
         [line] = failures(log)
         assert (line["fault"], line["model"]) == ("went_in_circles", "openai/fake-loop")
         [workflow] = [item for item in await chat.items(thread) if item["type"] == "workflow"]
@@ -575,7 +575,7 @@ async def test_a_tool_that_does_not_exist_is_told_to_the_model(ask, notes, monke
         assert answer.startswith("Tool said: ")
         assert "imagined" in answer
         assert "noted b" in answer
-        assert noting.ran(site) == [("note", "b")]
+        assert recording_tools.ran(site) == [("note", "b")]
         for _ in range(2):
             events = await chat.say(thread, "history?")
             assert not errors_of(events)
@@ -598,7 +598,7 @@ async def test_t15_a_failure_after_a_tool_ran_keeps_what_it_gave(ask, notes, mon
             thread, events = await chat.create('call note {"text": "this"}')
         [error] = errors_of(events)
         assert error["message"].startswith(AWAY)
-        assert noting.ran(site) == [("note", "this")]
+        assert recording_tools.ran(site) == [("note", "this")]
         [workflow] = [item for item in await chat.items(thread) if item["type"] == "workflow"]
         assert [task["status_indicator"] for task in workflow["workflow"]["tasks"]] == ["complete"]
         events = await chat.say(thread, "history?")

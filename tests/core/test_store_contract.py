@@ -13,7 +13,7 @@ from chatrack.interfaces import Store
 from chatrack.sql import Database, SQLStore, migrate, store_migrations
 from chatrack.testing import StoreContract
 from chatrack.testing.leases import leased_methods
-from chatrack.testing.strangers import owned_methods
+from chatrack.testing.tenant_isolation import owned_methods
 from tests.support.databases import KINDS, new_database
 
 

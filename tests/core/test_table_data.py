@@ -19,7 +19,7 @@ from chatrack.sql.tables import items, leases, threads, usage
 from chatrack_todo_tools import TodoToolsPlugin
 from chatrack_todo_tools.tables import todos
 from tests.support.databases import KINDS, SERVERS, execute, new_database, require
-from tests.support.kept import (
+from tests.support.rows import (
     MOMENT,
     SECOND,
     attachment,

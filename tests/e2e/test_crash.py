@@ -8,9 +8,9 @@ import time
 import httpx
 
 from chatrack.config import ChatTable
+from tests.support.client import deltas_of, say_when_free, words
 from tests.support.process import until
 from tests.support.serving import answer_of, is_delta, message
-from tests.support.talking import deltas_of, say_when_free, words
 
 PAUSE = 0.02
 SLOW = {"model": "fake-n1000-d20", "tools": "[]"}

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
+from tests.support.client import deltas_of, say_when_free
 from tests.support.cluster import FAST, IMMEDIATE, new_cluster
 from tests.support.serving import answer_of, errors_of, is_delta, message, text_of
-from tests.support.talking import deltas_of, say_when_free
 
 LEASE = 10
 CHAT = f"lease = {LEASE}\nbusy_wait = 0.3"

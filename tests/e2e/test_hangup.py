@@ -6,9 +6,9 @@ import time
 
 import pytest
 
+from tests.support.client import answering, connect, create_request, deltas_of, words
 from tests.support.databases import only_sqlite, over_apis_and_stores
 from tests.support.serving import answer_of, message
-from tests.support.talking import answering, connect, create_request, deltas_of, words
 
 AT_ONCE = 2.0
 """A generous second."""

@@ -2,9 +2,9 @@
 
 import pytest
 
+from tests.support.client import events_in, words
 from tests.support.databases import only_sqlite
 from tests.support.serving import answer_of, errors_of, message
-from tests.support.talking import events_in, words
 
 pytestmark = only_sqlite("heartbeats are between the server and the client")
 

@@ -5,9 +5,9 @@ import signal
 
 import pytest
 
+from tests.support.client import say_when_free
 from tests.support.process import until
 from tests.support.serving import answer_of, errors_of, is_delta, message
-from tests.support.talking import say_when_free
 
 CHAT = "lease = 1\nbusy_wait = 0.3\ncheckpoint = 0.2"
 

@@ -6,10 +6,10 @@ import subprocess
 
 import pytest
 
+from tests.support.client import events_in
 from tests.support.databases import PLUGINS, only_sqlite, store_tables
 from tests.support.process import ROOT
 from tests.support.serving import answer_of, errors_of, message
-from tests.support.talking import events_in
 
 as_it_stands = only_sqlite("it is what is shipped")
 

@@ -6,10 +6,10 @@ import time
 
 import pytest
 
+from tests.support.client import answering, connect, create_request, deltas_of, events_in, words
 from tests.support.databases import only_sqlite
 from tests.support.process import until
 from tests.support.serving import answer_of, errors_of, message
-from tests.support.talking import answering, connect, create_request, deltas_of, events_in, words
 
 ENDLESS = "fake-n20000-d50"
 SOON = 20.0

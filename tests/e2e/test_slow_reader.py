@@ -3,9 +3,9 @@
 import asyncio
 import contextlib
 
+from tests.support.client import connect, create_request, events_in, words
 from tests.support.databases import only_sqlite
 from tests.support.serving import answer_of, is_delta, message
-from tests.support.talking import connect, create_request, events_in, words
 
 pytestmark = only_sqlite("a reader is kept up with in memory, and the answer is stored like any other")
 

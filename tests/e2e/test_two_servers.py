@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
+from tests.support.client import deltas_of, say_when_free, words
 from tests.support.serving import answer_of, errors_of, is_delta, message
-from tests.support.talking import deltas_of, say_when_free, words
 
 THREADS = 20
 

@@ -8,10 +8,10 @@ import time
 
 import pytest
 
+from tests.support.client import answering, deltas_of, words
 from tests.support.databases import only_sqlite
 from tests.support.process import alive, install, until
 from tests.support.serving import answer_of, errors_of
-from tests.support.talking import answering, deltas_of, words
 
 SOON = 20.0
 BOTH = ("--workers", "2")

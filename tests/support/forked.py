@@ -15,7 +15,7 @@ _PRELOADED = [
     "alembic.command",
     "alembic.config",
     "anyio._backends._asyncio",
-    "bench.upstream",
+    "tests.fake_openai",
     "chatrack.builtin.demo_provider",
     "chatrack.builtin.openai_provider",
     "chatrack.builtin.sqlite_store",

@@ -106,7 +106,7 @@ def running_proxy(folder: Path) -> Iterator[Proxy]:
     commands = {
         upstream_url.removesuffix("/v1") + "/__stats": (
             "upstream.log",
-            [sys.executable, "-m", "bench.upstream", "--port", str(upstream_port)],
+            [sys.executable, "-m", "tests.fake_openai", "--port", str(upstream_port)],
         ),
         f"http://127.0.0.1:{port}/health/readiness": (
             "litellm.log",

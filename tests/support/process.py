@@ -226,7 +226,7 @@ class Processes:
 
     async def upstream(self) -> Upstream:
         """Start a fake OpenAI and wait until it serves."""
-        command = [sys.executable, "-m", "bench.upstream", "--port", "0"]
+        command = [sys.executable, "-m", "tests.fake_openai", "--port", "0"]
         return await self._start(Upstream, command, ROOT, {}).ready()
 
     def kill(self) -> None:

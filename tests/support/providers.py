@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from bench.upstream import Serving, serve
 from chatrack import ModelProvider
 from chatrack.testing import ProviderContract, RefusedModel
+from tests.fake_openai import Serving, serve
 
 KEY = "sk-3f9a8c-right"
 WRONG_KEY = "sk-7d21e0b4-wrong"

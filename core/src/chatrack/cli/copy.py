@@ -9,7 +9,7 @@ import click
 
 from chatrack import logs
 from chatrack.assembly import Progress, copy_all, load_end, pair
-from chatrack.cli.stopping import run_until_told
+from chatrack.cli.signals import run_until_told
 from chatrack.cli.table import show
 
 

@@ -10,7 +10,7 @@ import click
 
 from chatrack import logs
 from chatrack.assembly import Assembly, assemble, kept
-from chatrack.cli import whose
+from chatrack.cli import user_option
 from chatrack.errors import StartupError
 
 _AT_ONCE = 64 * 1024
@@ -31,7 +31,7 @@ def export(path: Path, *, user: str | None, tenant: str | None) -> int:
     Raises:
         StartupError: something is wrong.
     """
-    user = whose.check(user, tenant)
+    user = user_option.check(user, tenant)
     assembly = assemble(path)
     logs.configure("warning", assembly.config.server.log_format)
     try:
@@ -75,11 +75,11 @@ class _Output:
 
 async def _export(assembly: Assembly, user_id: str, tenant: str | None) -> None:
     async with kept(assembly) as data:
-        user = await whose.find(data, user_id, tenant)
+        user = await user_option.find(data, user_id, tenant)
         output = _Output()
         async with contextlib.aclosing(data.export(user)) as lines:
             async for line in lines:
                 output.add(line)
         output.flush()
     if output.empty:
-        click.echo(f"nothing is kept about {whose.name_of(user)}", err=True)
+        click.echo(f"nothing is kept about {user_option.name_of(user)}", err=True)

@@ -12,8 +12,8 @@ import click
 
 from chatrack import logs
 from chatrack.assembly import Assembly, assemble, kept
-from chatrack.cli import whose
-from chatrack.cli.stopping import run_until_told
+from chatrack.cli import user_option
+from chatrack.cli.signals import run_until_told
 from chatrack.cli.table import show
 from chatrack.clock import now, to_wire
 from chatrack.errors import StartupError
@@ -49,7 +49,7 @@ def purge(
     if older_than is not None and tenant is not None:
         raise StartupError("--tenant: it goes with --user; --older-than is about all tenants")
     moment = None if older_than is None else _moment_of(older_than)
-    user_id = None if user is None else whose.check(user, tenant)
+    user_id = None if user is None else user_option.check(user, tenant)
     if not confirmed and not sys.stdin.isatty():
         raise StartupError("--yes: nobody can be asked here, and what is removed is gone for good")
     assembly = assemble(path)
@@ -88,12 +88,12 @@ async def _remove(assembly: Assembly, goal: User | datetime, removed: Counter[tu
 
 async def _find(assembly: Assembly, user: str, tenant: str | None) -> User:
     async with kept(assembly) as data:
-        return await whose.find(data, user, tenant)
+        return await user_option.find(data, user, tenant)
 
 
 def _describe(goal: User | datetime) -> str:
     if isinstance(goal, User):
-        return f"all that is kept about {whose.name_of(goal)}"
+        return f"all that is kept about {user_option.name_of(goal)}"
     return f"all that was last written to before {to_wire(goal)}, of all users"
 
 

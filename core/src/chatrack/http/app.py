@@ -10,8 +10,8 @@ from litestar.types import ASGIApp, ControllerRouterHandler
 from chatrack.assembly import Assembly
 from chatrack.chat import ChatrackServer
 from chatrack.http.access import AccessLog
-from chatrack.http.admission import admission
 from chatrack.http.api import api_route
+from chatrack.http.auth_guard import admission
 from chatrack.http.health import health_routes
 from chatrack.http.problems import problem
 from chatrack.plugins import Contribution

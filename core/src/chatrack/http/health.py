@@ -11,7 +11,7 @@ from litestar.response.base import ASGIResponse
 import chatrack
 from chatrack.chat import ChatrackServer
 from chatrack.errors import RequestError
-from chatrack.http.admission import PUBLIC
+from chatrack.http.auth_guard import PUBLIC
 
 _PATIENCE = 2.0
 

@@ -7,7 +7,7 @@ import openai
 from agents.exceptions import MaxTurnsExceeded, ModelBehaviorError, ModelRefusalError
 
 from chatrack.errors import Fault, ModelFailure
-from chatrack.models.hints import request_id_in, retry_after_in
+from chatrack.models.response_headers import request_id_in, retry_after_in
 
 _CODES: dict[str, Fault] = {
     "insufficient_quota": "quota",

@@ -8,7 +8,7 @@ from agents import ModelResponse, ModelSettings, OpenAIChatCompletionsModel, Ope
 from agents.items import TResponseStreamEvent
 from openai import AsyncOpenAI
 
-from chatrack.models.shortcut import SHORTCUT, shortened
+from chatrack.models.delta_fast_path import SHORTCUT, shortened
 
 _PLAIN = ("gpt-3.5", "gpt-4", "chatgpt-")
 """Models without reasoning, by the beginning of their names: asking them for it would cost a request."""

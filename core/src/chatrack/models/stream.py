@@ -20,9 +20,9 @@ from chatrack.models.calls import CallIds, ChatCalls, is_call
 from chatrack.models.deltas import decode_chat_chunk, decode_response_delta
 from chatrack.models.draining import after_the_rest
 from chatrack.models.failures import fault_in
-from chatrack.models.hints import request_id_in
 from chatrack.models.limits import Limits, Watch
-from chatrack.models.reader import EventReader
+from chatrack.models.response_headers import request_id_in
+from chatrack.models.sse_decoder import EventReader
 
 STARTED = "chatrack.started"
 """The extension of a response that says when its request began, on the loop's clock."""

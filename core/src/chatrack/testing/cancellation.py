@@ -12,7 +12,7 @@ from chatrack.errors import ChatrackError, NotFound
 from chatrack.ids import new_id
 from chatrack.interfaces.records import UsageRecord
 from chatrack.interfaces.store import Store
-from chatrack.testing.making import PATIENCE, Chat, file, words_of
+from chatrack.testing.factories import PATIENCE, Chat, file, words_of
 
 Call = Callable[[], Awaitable[object]]
 

@@ -15,7 +15,7 @@ from chatrack.errors import BadRequest, NotFound
 from chatrack.ids import PREFIXES
 from chatrack.interfaces.records import ItemRecord, item_to_record, record_to_thread
 from chatrack.interfaces.store import Store
-from chatrack.testing.making import MOMENT, Chat, as_user, file, message, refused
+from chatrack.testing.factories import MOMENT, Chat, as_user, file, message, refused
 
 TEXTS = {
     "emoji": "😀👨‍👩‍👧 🇩🇪",

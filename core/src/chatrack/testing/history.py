@@ -4,7 +4,7 @@ import pytest
 
 from chatrack.interfaces.records import ItemRecord
 from chatrack.interfaces.store import Store
-from chatrack.testing.making import Chat, words_of
+from chatrack.testing.factories import Chat, words_of
 
 
 async def a_long_chat(store: Store, *, turns: int, items: int) -> tuple[Chat, list[ItemRecord]]:

@@ -10,8 +10,8 @@ import pytest
 from chatrack.errors import LeaseLost, NotFound, ThreadBusy
 from chatrack.interfaces.lease import Lease
 from chatrack.interfaces.store import Store
-from chatrack.testing.making import SOON, Chat, as_user, refused
-from chatrack.testing.strangers import owned_methods
+from chatrack.testing.factories import SOON, Chat, as_user, refused
+from chatrack.testing.tenant_isolation import owned_methods
 
 
 def leased_methods(store: type[Store] = Store) -> list[str]:

@@ -6,8 +6,8 @@ import pytest
 from chatrack.errors import NotFound, RequestError
 from chatrack.interfaces.store import Store
 from chatrack.interfaces.user import User
-from chatrack.testing.making import Chat, as_user, file, fresh_user, refused
-from chatrack.testing.strangers import (
+from chatrack.testing.factories import Chat, as_user, file, fresh_user, refused
+from chatrack.testing.tenant_isolation import (
     ANYTHING,
     LOOKS,
     Attempt,

@@ -9,7 +9,7 @@ from chatrack.clock import to_micros
 from chatrack.errors import NotFound
 from chatrack.interfaces.records import RecordPage, ThreadPage, item_to_record
 from chatrack.interfaces.store import Store
-from chatrack.testing.making import MOMENT, Chat, as_user, message, walk
+from chatrack.testing.factories import MOMENT, Chat, as_user, message, walk
 
 ORDERS = pytest.mark.parametrize("order", ["asc", "desc"])
 

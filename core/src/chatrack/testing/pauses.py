@@ -7,7 +7,7 @@ from chatrack.errors import LeaseLost
 from chatrack.interfaces.lease import Lease
 from chatrack.interfaces.records import ItemRecord, PauseRecord
 from chatrack.interfaces.store import Store
-from chatrack.testing.making import Chat, refused
+from chatrack.testing.factories import Chat, refused
 
 
 async def waiting(store: Store) -> tuple[Chat, Lease, ItemRecord, PauseRecord]:

@@ -7,7 +7,7 @@ import pytest
 
 from chatrack.errors import LeaseLost, NotFound
 from chatrack.interfaces.store import Store
-from chatrack.testing.making import Chat, file, refused
+from chatrack.testing.factories import Chat, file, refused
 
 
 class ThreadsContract:

@@ -9,7 +9,7 @@ from chatrack.clock import to_micros
 from chatrack.errors import NotFound, ThreadBusy
 from chatrack.interfaces.records import UsageRecord
 from chatrack.interfaces.store import Store
-from chatrack.testing.making import MOMENT, SOON, Chat, file, refused
+from chatrack.testing.factories import MOMENT, SOON, Chat, file, refused
 
 
 class TurnsContract:

@@ -14,8 +14,8 @@ from chatrack.chat.agents.input_filter import Replay
 from chatrack.chat.turns.text_delta import TextPiece
 from chatrack.errors import ModelFailure
 from chatrack.interfaces import ItemRecord, TurnContext
+from chatrack.models.delta_fast_path import SHORTCUT, Shortcut
 from chatrack.models.failures import failure_of
-from chatrack.models.shortcut import SHORTCUT, Shortcut
 
 if TYPE_CHECKING:
     from chatrack.chat.server import ChatrackServer

@@ -12,8 +12,8 @@ from chatrack.sql.copying.ends import (
     open_source,
     tables_of,
 )
-from chatrack.sql.copying.notes import is_verified, load_notes, note_verified, remove_notes
-from chatrack.sql.copying.places import place_of
+from chatrack.sql.copying.identity import place_of
+from chatrack.sql.copying.progress import is_verified, load_notes, note_verified, remove_notes
 from chatrack.sql.copying.writing import count_on, write_batch
 
 __all__ = [

@@ -6,7 +6,7 @@ from sqlalchemy import Table, func, inspect, select
 
 from chatrack.errors import StartupError
 from chatrack.interfaces.migrations import Migrations
-from chatrack.sql.copying.notes import Note, Notes, add_notes, load_notes
+from chatrack.sql.copying.progress import Note, Notes, add_notes, load_notes
 from chatrack.sql.database import Database
 from chatrack.sql.migrate import migrate, revisions
 

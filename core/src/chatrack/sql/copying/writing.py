@@ -10,7 +10,7 @@ from chatrack.errors import StartupError, Unavailable
 from chatrack.sql.backends import words_of
 from chatrack.sql.copying.batches import Row, encode_key, key_of
 from chatrack.sql.copying.ends import EMPTY
-from chatrack.sql.copying.notes import Note, advance
+from chatrack.sql.copying.progress import Note, advance
 from chatrack.sql.database import Database
 
 

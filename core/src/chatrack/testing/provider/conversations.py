@@ -3,7 +3,7 @@
 import pytest
 
 from chatrack.interfaces.models import Model
-from chatrack.testing.provider.asking import WORDS, Asking, user
+from chatrack.testing.provider.harness import WORDS, Asking, user
 from chatrack.testing.provider.script import ProviderScript
 from chatrack.testing.provider.streaming import check
 

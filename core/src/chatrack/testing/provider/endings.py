@@ -11,7 +11,7 @@ from agents import Runner
 
 from chatrack.errors import ModelFailure
 from chatrack.interfaces.models import Model
-from chatrack.testing.provider.asking import CONFIG, WORDS, Asking, user
+from chatrack.testing.provider.harness import CONFIG, WORDS, Asking, user
 from chatrack.testing.provider.script import ProviderScript, RefusedModel
 
 LONG = " ".join([WORDS] * 200)

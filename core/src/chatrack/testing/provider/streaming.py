@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from chatrack.interfaces.models import Model
-from chatrack.testing.provider.asking import WORDS, Asking, Heard
+from chatrack.testing.provider.harness import WORDS, Asking, Heard
 from chatrack.testing.provider.script import ProviderScript
 
 TEXTS = {

@@ -3,7 +3,7 @@
 import pytest
 
 from chatrack.interfaces.models import Model
-from chatrack.testing.provider.asking import Asking
+from chatrack.testing.provider.harness import Asking
 from chatrack.testing.provider.script import ProviderScript
 from chatrack.testing.provider.streaming import TEXTS, check
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.upstream.gemini_checks import UnknownFieldsError
-from bench.upstream.refusal import RefusedError
+from tests.fake_openai.gemini_checks import UnknownFieldsError
+from tests.fake_openai.refusal import RefusedError
 
 _STATUSES = {
     400: "INVALID_ARGUMENT",

@@ -12,8 +12,8 @@ import openai
 import pytest
 from openai import AsyncOpenAI
 
-from bench.upstream import Serving
-from bench.upstream.model_name import parse_model
+from tests.fake_openai import Serving
+from tests.fake_openai.model_name import parse_model
 
 APIS = pytest.mark.parametrize("api", ["responses", "chat"])
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from bench.upstream.refusal import RefusedError
+from tests.fake_openai.refusal import RefusedError
 
 TOOL_NAME = re.compile(r"[A-Za-z0-9_-]+")
 MAX_TOOL_NAME = 64

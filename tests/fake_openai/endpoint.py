@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from bench.upstream import (
+from tests.fake_openai import (
     audio_api,
     chat_api,
     chat_checks,
@@ -17,9 +17,9 @@ from bench.upstream import (
     responses_api,
     responses_checks,
 )
-from bench.upstream.behaviour import Answer, Turn
-from bench.upstream.model_name import Behaviour
-from bench.upstream.refusal import RefusedError
+from tests.fake_openai.behaviour import Answer, Turn
+from tests.fake_openai.model_name import Behaviour
+from tests.fake_openai.refusal import RefusedError
 
 Body = dict[str, Any]
 

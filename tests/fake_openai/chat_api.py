@@ -6,13 +6,13 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from bench.upstream.behaviour import Answer, Turn, words
-from bench.upstream.chat_chunks import FINGERPRINT, Chunks, call_frames, whole_call
-from bench.upstream.citation import url_citation
-from bench.upstream.frame import dump, new_id, quote
-from bench.upstream.model_name import Behaviour
-from bench.upstream.responses_api import text_of
-from bench.upstream.responses_items import THOUGHT, THOUGHT_TOKENS
+from tests.fake_openai.behaviour import Answer, Turn, words
+from tests.fake_openai.chat_chunks import FINGERPRINT, Chunks, call_frames, whole_call
+from tests.fake_openai.citation import url_citation
+from tests.fake_openai.frame import dump, new_id, quote
+from tests.fake_openai.model_name import Behaviour
+from tests.fake_openai.responses_api import text_of
+from tests.fake_openai.responses_items import THOUGHT, THOUGHT_TOKENS
 
 
 def read(body: dict[str, Any]) -> tuple[list[Turn], dict[str, Any], str]:

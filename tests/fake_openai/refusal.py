@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.upstream.model_name import Behaviour
+from tests.fake_openai.model_name import Behaviour
 
 _STATUS_BODIES: dict[int, tuple[str, str, str | None, str | None]] = {
     400: (

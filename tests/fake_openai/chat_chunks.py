@@ -6,10 +6,10 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from bench.upstream.behaviour import Answer, Call, fragments, interleave
-from bench.upstream.frame import dump, new_id, padding
-from bench.upstream.model_name import Behaviour
-from bench.upstream.refusal import error_body, server_error
+from tests.fake_openai.behaviour import Answer, Call, fragments, interleave
+from tests.fake_openai.frame import dump, new_id, padding
+from tests.fake_openai.model_name import Behaviour
+from tests.fake_openai.refusal import error_body, server_error
 
 FINGERPRINT = "fp_0123456789"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.upstream.checks import (
+from tests.fake_openai.checks import (
     check_choice,
     check_function,
     check_known,
@@ -16,7 +16,7 @@ from bench.upstream.checks import (
     unknown_value,
     wrong_type,
 )
-from bench.upstream.refusal import RefusedError
+from tests.fake_openai.refusal import RefusedError
 
 MAX_CALL_ID = 40
 PARAMETERS: dict[str, tuple[type, ...]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bench.upstream.refusal import RefusedError
+from tests.fake_openai.refusal import RefusedError
 
 # Google's documents name it for histories of other models, and clients send it:
 # https://github.com/agentjido/req_llm/pull/427

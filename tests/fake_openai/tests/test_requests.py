@@ -23,7 +23,7 @@ from agents import (
 )
 from openai import AsyncOpenAI
 
-from bench.upstream import Serving, serve
+from tests.fake_openai import Serving, serve
 
 set_tracing_disabled(True)
 

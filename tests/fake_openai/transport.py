@@ -10,7 +10,7 @@ import struct
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
-from bench.upstream.model_name import Behaviour
+from tests.fake_openai.model_name import Behaviour
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from bench.upstream.frame import call_id
-from bench.upstream.model_name import Behaviour
-from bench.upstream.sealed import signature
+from tests.fake_openai.encrypted_reasoning import signature
+from tests.fake_openai.frame import call_id
+from tests.fake_openai.model_name import Behaviour
 
 _T = TypeVar("_T")
 _CALL = re.compile(r"\bcall ([A-Za-z0-9_-]+) (\{.*)$", re.MULTILINE)

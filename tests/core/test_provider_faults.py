@@ -8,16 +8,16 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import text as sql
 
-from bench.upstream import serve as serve_upstream
-from bench.upstream.citation import QUERY, URL
-from bench.upstream.responses_items import PNG, THOUGHT
 from chatrack.chat.agents.history import NO_RESULT
 from chatrack.models.limits import Limits
 from tests.conftest import openai_config
-from tests.support import noting
+from tests.fake_openai import serve as serve_upstream
+from tests.fake_openai.citation import QUERY, URL
+from tests.fake_openai.responses_items import PNG, THOUGHT
+from tests.support import recording_tools
+from tests.support.client import deltas_of, words
 from tests.support.plugins import installed_site
 from tests.support.serving import answer_of, errors_of, message, serving, text_of
-from tests.support.talking import deltas_of, words
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -54,7 +54,7 @@ class Rack:
         server.chat = msgspec.structs.replace(server.chat, show_tools=tools, show_reasoning=reasoning)
 
     def ran(self):
-        return noting.ran(self.site)
+        return recording_tools.ran(self.site)
 
     async def stored(self, thread):
         """All that the store has of a thread, hidden or not."""
@@ -72,7 +72,7 @@ async def open_rack(request, tmp_path_factory):
     store = f"[plugins.sqlite_store]\npath = {json.dumps(str(folder / 'chat.db'))}"
     enabled = '["sqlite_store", "openai_provider", "notes"]'
     with pytest.MonkeyPatch.context() as patched, installed_site(folder / "site", patched) as site:
-        noting.install(site)
+        recording_tools.install(site)
         async with serve_upstream() as upstream:
             path = folder / "config.toml"
             path.write_text(
@@ -178,8 +178,8 @@ async def check_parallel_calls(odd):
 
 @over("noids", "sameids", "sameids-interleave")
 async def test_t17_calls_without_proper_ids_one_after_another_in_one_turn(odd, monkeypatch):
-    from bench.upstream import app
-    from bench.upstream.behaviour import Turn, decide
+    from tests.fake_openai import app
+    from tests.fake_openai.behaviour import Turn, decide
 
     # The model calls again when it has seen a result, twice.
     def again(turns, *rest):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.upstream.behaviour import Answer, Call
-from bench.upstream.citation import QUERY, URL, url_citation
-from bench.upstream.frame import new_id
-from bench.upstream.model_name import Behaviour
-from bench.upstream.sealed import seal
+from tests.fake_openai.behaviour import Answer, Call
+from tests.fake_openai.citation import QUERY, URL, url_citation
+from tests.fake_openai.encrypted_reasoning import seal
+from tests.fake_openai.frame import new_id
+from tests.fake_openai.model_name import Behaviour
 
 THOUGHT = "Thinking about what to answer. "
 THOUGHT_TOKENS = 16

@@ -7,9 +7,9 @@ from collections.abc import Iterator, MutableMapping
 from itertools import cycle, pairwise
 from typing import Any
 
-from bench.upstream.endpoint import Stream
-from bench.upstream.model_name import Behaviour
-from bench.upstream.sending import Send
+from tests.fake_openai.endpoint import Stream
+from tests.fake_openai.model_name import Behaviour
+from tests.fake_openai.transport import Send
 
 # What a stream of events may have between two events: a comment, fields at the head of the next event
 # that mean nothing to the client, and an event without data.

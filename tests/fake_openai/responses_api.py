@@ -6,12 +6,12 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from bench.upstream.behaviour import Answer, Turn
-from bench.upstream.frame import dump, new_id
-from bench.upstream.model_name import Behaviour
-from bench.upstream.refusal import server_error
-from bench.upstream.responses_events import Events, call_frames, item_frames
-from bench.upstream.responses_items import THOUGHT_TOKENS, output
+from tests.fake_openai.behaviour import Answer, Turn
+from tests.fake_openai.frame import dump, new_id
+from tests.fake_openai.model_name import Behaviour
+from tests.fake_openai.refusal import server_error
+from tests.fake_openai.responses_events import Events, call_frames, item_frames
+from tests.fake_openai.responses_items import THOUGHT_TOKENS, output
 
 _ECHOED: dict[str, Any] = {
     "background": False,

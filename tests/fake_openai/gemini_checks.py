@@ -25,9 +25,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.upstream import chat_checks
-from bench.upstream.checks import check_known
-from bench.upstream.refusal import RefusedError
+from tests.fake_openai import chat_checks
+from tests.fake_openai.checks import check_known
+from tests.fake_openai.refusal import RefusedError
 
 _REFUSED = ["frequency_penalty", "metadata", "prompt_cache_key", "seed", "store"]
 _OWN = ["extra_body"]

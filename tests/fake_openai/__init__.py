@@ -87,7 +87,7 @@ Bookkeeping: ``GET /__stats``, ``GET /__requests`` (the last 200), ``POST /__res
 same through ``.state`` of the app or of what `serve` yields.
 """
 
-from bench.upstream.app import Upstream, create_app
-from bench.upstream.server import Serving, serve
+from tests.fake_openai.app import Upstream, create_app
+from tests.fake_openai.server import Serving, serve
 
 __all__ = ["Serving", "Upstream", "create_app", "serve"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.upstream.checks import (
+from tests.fake_openai.checks import (
     check_choice,
     check_function,
     check_known,
@@ -15,8 +15,8 @@ from bench.upstream.checks import (
     unknown_value,
     wrong_type,
 )
-from bench.upstream.refusal import RefusedError
-from bench.upstream.sealed import is_sealed
+from tests.fake_openai.encrypted_reasoning import is_sealed
+from tests.fake_openai.refusal import RefusedError
 
 MAX_ID = 64
 _PARAMETERS: dict[str, tuple[type, ...]] = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from bench.upstream.behaviour import fragments, interleave, words
-from bench.upstream.frame import dump, padding, quote
-from bench.upstream.responses_items import THOUGHT, text_part
+from tests.fake_openai.behaviour import fragments, interleave, words
+from tests.fake_openai.frame import dump, padding, quote
+from tests.fake_openai.responses_items import THOUGHT, text_part
 
 Frames = Iterator[tuple[bytes, bool]]
 

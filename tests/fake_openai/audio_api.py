@@ -8,9 +8,9 @@ import python_multipart
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import Field, File
 
-from bench.upstream.behaviour import Answer, Turn
-from bench.upstream.checks import missing
-from bench.upstream.model_name import Behaviour
+from tests.fake_openai.behaviour import Answer, Turn
+from tests.fake_openai.checks import missing
+from tests.fake_openai.model_name import Behaviour
 
 
 def parse(raw: bytes, content_type: str) -> dict[str, Any] | None:

@@ -6,14 +6,24 @@ import asyncio
 from dataclasses import replace
 from typing import Any
 
-from bench.upstream import signatures
-from bench.upstream.behaviour import decide
-from bench.upstream.endpoint import ENDPOINTS, Endpoint
-from bench.upstream.model_name import Behaviour, parse_model
-from bench.upstream.oddities import garbled, splitting
-from bench.upstream.refusal import RefusedError, error_body, scripted, server_error, unknown_model
-from bench.upstream.sending import Receive, Scope, Send, cut, read, send_json, send_stream, wait_whole, watch
-from bench.upstream.state import State
+from tests.fake_openai import signatures
+from tests.fake_openai.behaviour import decide
+from tests.fake_openai.endpoint import ENDPOINTS, Endpoint
+from tests.fake_openai.faults import garbled, splitting
+from tests.fake_openai.model_name import Behaviour, parse_model
+from tests.fake_openai.refusal import RefusedError, error_body, scripted, server_error, unknown_model
+from tests.fake_openai.state import State
+from tests.fake_openai.transport import (
+    Receive,
+    Scope,
+    Send,
+    cut,
+    read,
+    send_json,
+    send_stream,
+    wait_whole,
+    watch,
+)
 
 
 class Upstream:

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 from openai import AsyncOpenAI
 
-from bench.upstream import Serving
+from tests.fake_openai import Serving
 
 PATHS = {
     "responses": "/v1/responses",

@@ -14,7 +14,7 @@ from chatrack.interfaces.lease import Lease
 from chatrack.interfaces.records import ItemRecord, record_to_item, record_to_thread
 from chatrack.interfaces.store import Store
 from chatrack.interfaces.user import User
-from chatrack.testing.making import Chat, as_user, file, fresh_user, message
+from chatrack.testing.factories import Chat, as_user, file, fresh_user, message
 
 ANYTHING = object()
 """The attempt may succeed or fail, as long as nothing of the owner's changes."""

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from chatrack.models.hints import request_id_in, retry_after_in
+from chatrack.models.response_headers import request_id_in, retry_after_in
 
 RETRY_INFO = [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "13.5s"}]
 

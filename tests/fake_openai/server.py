@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from bench.upstream.app import Upstream, create_app
-from bench.upstream.state import State
+from tests.fake_openai.app import Upstream, create_app
+from tests.fake_openai.state import State
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import pytest
 from agents import Agent, OpenAIChatCompletionsModel, Runner, function_tool, set_tracing_disabled
 from openai import AsyncOpenAI
 
-from bench.upstream import Serving
+from tests.fake_openai import Serving
 
 set_tracing_disabled(True)
 
