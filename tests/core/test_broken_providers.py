@@ -38,7 +38,7 @@ class Contract(ProviderContract):
 
     @pytest.fixture
     def refused(self):
-        return RefusedModel(model=self.Refused(), fault="key", secret=KEY)
+        return RefusedModel(model=self.Refused(), fault="authentication", secret=KEY)
 
     class Model(DemoModel):
         pass
@@ -47,10 +47,10 @@ class Contract(ProviderContract):
         cause = OSError("401")
 
         async def get_response(self, *given, **named):
-            raise ModelFailure("key") from self.cause
+            raise ModelFailure("authentication") from self.cause
 
         async def stream_response(self, *given, **named):
-            raise ModelFailure("key") from self.cause
+            raise ModelFailure("authentication") from self.cause
             yield
 
 

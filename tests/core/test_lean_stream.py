@@ -339,7 +339,7 @@ async def test_an_answer_that_is_cut_off_says_so_whatever_else_it_says(reason):
     details = {"reason": reason} if reason else "none"
     with pytest.raises(ModelFailure) as caught:
         await answered([{"type": "response.incomplete", "response": {"incomplete_details": details}}])
-    assert caught.value.fault == ("filtered" if reason == "content_filter" else "cut_off")
+    assert caught.value.fault == ("filtered" if reason == "content_filter" else "max_output_tokens")
     assert caught.value.code is None or isinstance(caught.value.code, str)
 
 
@@ -349,7 +349,7 @@ async def test_an_answer_over_chat_may_end_without_a_delta():
     end = {"choices": [{"index": 0, "delta": None, "finish_reason": "length"}]}
     with pytest.raises(ModelFailure) as caught:
         await answered([{"choices": [{"index": 0, "delta": {"content": "a"}}]}, end], "chat_completions")
-    assert caught.value.fault == "cut_off"
+    assert caught.value.fault == "max_output_tokens"
 
 
 async def test_arguments_that_are_no_text_and_calls_without_anything_to_tell_them_by_are_calls_all_the_same():

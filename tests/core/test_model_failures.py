@@ -86,16 +86,16 @@ BROKEN = "The answer broke off on its way here."
 FILTERED = "The model provider's content filter stopped this answer."
 
 REFUSED = {
-    "forbidden": Case("fake-e403", "key", KEY_REFUSED, False, status=403),
+    "forbidden": Case("fake-e403", "authentication", KEY_REFUSED, False, status=403),
     "quota": Case(
         "fake-quota", "quota", "This server's account with the model provider is used up.", False, status=429
     ),
-    "busy": Case("fake-e429-a7", "busy", f"{BUSY}7 seconds.", True, status=429),
-    "busy for a second": Case("fake-e429-a1", "busy", f"{BUSY}1 second.", True, status=429),
-    "busy, who knows how long": Case("fake-e429-a0", "busy", f"{BUSY}a moment.", True, status=429),
-    "error": Case("fake-e500", "away", AWAY, True, status=500),
-    "overloaded": Case("fake-e503", "away", AWAY, True, status=503),
-    "conflict": Case("fake-e409", "away", AWAY, True, status=409),
+    "busy": Case("fake-e429-a7", "rate_limited", f"{BUSY}7 seconds.", True, status=429),
+    "busy for a second": Case("fake-e429-a1", "rate_limited", f"{BUSY}1 second.", True, status=429),
+    "busy, who knows how long": Case("fake-e429-a0", "rate_limited", f"{BUSY}a moment.", True, status=429),
+    "error": Case("fake-e500", "unavailable", AWAY, True, status=500),
+    "overloaded": Case("fake-e503", "unavailable", AWAY, True, status=503),
+    "conflict": Case("fake-e409", "unavailable", AWAY, True, status=409),
     "unprocessable": Case(
         "fake-e422", "rejected", "The model provider did not accept the request.", False, status=422
     ),
@@ -103,7 +103,12 @@ REFUSED = {
         "no-such-model", "unknown_model", "This model is not available.", False, status=404
     ),
     "too long": Case(
-        "fake-e400", "too_long", "This is too long for the model.", False, status=400, level="warning"
+        "fake-e400",
+        "context_length_exceeded",
+        "This is too long for the model.",
+        False,
+        status=400,
+        level="warning",
     ),
 }
 
@@ -115,11 +120,11 @@ BROKEN_OFF = {
     "cut at once": Case("fake-n50-x0", "broken", BROKEN, True),
     "reset": Case("fake-n50-z20", "broken", BROKEN, True, shown=20),
     "reset, in one read": Case("fake-n50-k20-z20", "broken", BROKEN, True, shown=20),
-    "failed": Case("fake-n50-v20", "away", AWAY, True, shown=20),
-    "failed, in one read": Case("fake-n50-k50-v20", "away", AWAY, True, shown=20),
-    "failed at once": Case("fake-n50-v0", "away", AWAY, True),
-    "error": Case("fake-n50-w20", "away", AWAY, True, shown=20),
-    "error, in one read": Case("fake-n50-k50-w20", "away", AWAY, True, shown=20),
+    "failed": Case("fake-n50-v20", "unavailable", AWAY, True, shown=20),
+    "failed, in one read": Case("fake-n50-k50-v20", "unavailable", AWAY, True, shown=20),
+    "failed at once": Case("fake-n50-v0", "unavailable", AWAY, True),
+    "error": Case("fake-n50-w20", "unavailable", AWAY, True, shown=20),
+    "error, in one read": Case("fake-n50-k50-w20", "unavailable", AWAY, True, shown=20),
     "filtered": Case("fake-n20-filter", "filtered", FILTERED, False, shown=20, level="warning"),
     "filtered, in one read": Case(
         "fake-n20-k20-filter", "filtered", FILTERED, False, shown=20, level="warning"
@@ -127,7 +132,7 @@ BROKEN_OFF = {
     "filtered at once": Case("fake-n0-filter", "filtered", FILTERED, False, level="warning"),
     "too long an answer": Case(
         "fake-n20-length",
-        "cut_off",
+        "max_output_tokens",
         "The answer reached the greatest length",
         False,
         shown=20,
@@ -146,11 +151,15 @@ BROKEN_OFF = {
 
 
 LATE = {
-    "silent from the start": Case("fake-f9000", "slow", SLOW, True, Limits(first_token=0.25)),
-    "silent from the first word on": Case("fake-s0", "slow", SLOW, True, Limits(first_token=0.25)),
-    "silent": Case("fake-n50-s20", "stalled", STALLED, True, Limits(idle=0.2), shown=20),
-    "silent, in one read": Case("fake-n50-k20-s20", "stalled", STALLED, True, Limits(idle=0.2), shown=20),
-    "endless": Case("fake-n9000-k20-d50", "stalled", STALLED, True, Limits(total=1.0), shown=-1),
+    "silent from the start": Case("fake-f9000", "first_token_timeout", SLOW, True, Limits(first_token=0.25)),
+    "silent from the first word on": Case(
+        "fake-s0", "first_token_timeout", SLOW, True, Limits(first_token=0.25)
+    ),
+    "silent": Case("fake-n50-s20", "idle_timeout", STALLED, True, Limits(idle=0.2), shown=20),
+    "silent, in one read": Case(
+        "fake-n50-k20-s20", "idle_timeout", STALLED, True, Limits(idle=0.2), shown=20
+    ),
+    "endless": Case("fake-n9000-k20-d50", "idle_timeout", STALLED, True, Limits(total=1.0), shown=-1),
 }
 
 
@@ -300,7 +309,7 @@ async def test_how_long_a_model_may_take_is_the_operators_to_say(ask):
 
 
 async def test_a_wrong_key(ask, log):
-    case = Case("fake", "key", KEY_REFUSED, False, status=401)
+    case = Case("fake", "authentication", KEY_REFUSED, False, status=401)
     async with ask("fake", key=WRONG_KEY) as chat:
         thread, events = await chat.create("tell me")
         [error] = errors_of(events)
@@ -339,7 +348,7 @@ async def mute(*, hangs_up=False):
 
 
 async def test_a_provider_where_nobody_listens(ask, log, upstream):
-    case = Case("fake", "away", AWAY, True, request=False)
+    case = Case("fake", "unavailable", AWAY, True, request=False)
     with nowhere() as url:
         async with ask("fake", "max_retries = 1", url=url) as chat:
             thread, events = await chat.create("tell me")
@@ -350,7 +359,7 @@ async def test_a_provider_where_nobody_listens(ask, log, upstream):
 
 @pytest.mark.parametrize(
     ("hangs_up", "fault", "sentence"),
-    [(False, "slow", SLOW), (True, "away", AWAY)],
+    [(False, "first_token_timeout", SLOW), (True, "unavailable", AWAY)],
 )
 async def test_a_provider_that_takes_the_call_and_says_nothing(ask, log, upstream, hangs_up, fault, sentence):
     case = Case("fake", fault, sentence, True, request=False)
@@ -368,12 +377,12 @@ async def test_a_provider_that_takes_the_call_and_says_nothing(ask, log, upstrea
 @pytest.mark.parametrize(
     ("model", "key", "fault", "status"),
     [
-        ("fake", WRONG_KEY, "key", 400),
-        ("fake-e403", KEY, "key", 403),
+        ("fake", WRONG_KEY, "authentication", 400),
+        ("fake-e403", KEY, "authentication", 403),
         ("fake-quota", KEY, "quota", 429),
-        ("fake-e429-a0", KEY, "busy", 429),
-        ("fake-e503-a0", KEY, "away", 503),
-        ("fake-i100", KEY, "too_long", 400),
+        ("fake-e429-a0", KEY, "rate_limited", 429),
+        ("fake-e503-a0", KEY, "unavailable", 503),
+        ("fake-i100", KEY, "context_length_exceeded", 400),
         ("no-such-model", KEY, "unknown_model", 404),
     ],
 )
@@ -489,7 +498,14 @@ async def test_a_history_that_is_too_long_is_shortened_and_asked_once_more(ask, 
 
 
 async def test_a_message_that_is_too_long_by_itself(ask, upstream, log):
-    case = Case("fake", "too_long", "This is too long for the model.", False, status=400, level="warning")
+    case = Case(
+        "fake",
+        "context_length_exceeded",
+        "This is too long for the model.",
+        False,
+        status=400,
+        level="warning",
+    )
     async with ask("fake-i1000") as chat:
         thread, events = await chat.create("tell me " + "b" * 5000)
         assert upstream.state.requests == 1
@@ -553,7 +569,7 @@ async def test_a_model_that_goes_in_circles_is_stopped(ask, notes, log, upstream
         assert upstream.state.requests == 3
         assert recording_tools.ran(site) == [("note", "x")] * 3
         [line] = failures(log)
-        assert (line["fault"], line["model"]) == ("went_in_circles", "openai/fake-loop")
+        assert (line["fault"], line["model"]) == ("max_turns_exceeded", "openai/fake-loop")
         [workflow] = [item for item in await chat.items(thread) if item["type"] == "workflow"]
         assert [task["status_indicator"] for task in workflow["workflow"]["tasks"]] == ["complete"] * 3
         become(chat, "fake")

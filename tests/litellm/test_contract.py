@@ -18,7 +18,7 @@ class ThroughLiteLLM(FakeContract):
     @pytest.fixture
     async def refused(self, provider, litellm):
         # Of a wrong key the proxy, without a database, says only that it has none.
-        return RefusedModel(model=provider.get_model("fake-e401"), fault="key", secret=litellm.key)
+        return RefusedModel(model=provider.get_model("fake-e401"), fault="authentication", secret=litellm.key)
 
 
 class TestChatCompletionsThroughLiteLLM(ThroughLiteLLM):

@@ -80,4 +80,4 @@ class FakeContract(ProviderContract):
     @pytest.fixture
     async def refused(self, url, model_name):
         async with self.opened(url, WRONG_KEY) as provider:
-            yield RefusedModel(model=provider.get_model(model_name), fault="key", secret=WRONG_KEY)
+            yield RefusedModel(model=provider.get_model(model_name), fault="authentication", secret=WRONG_KEY)

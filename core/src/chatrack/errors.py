@@ -147,32 +147,29 @@ class Unavailable(RequestError):
 
 
 Fault = Literal[
-    "key",
-    "quota",
-    "busy",
-    "away",
-    "slow",
-    "stalled",
-    "broken",
-    "too_long",
-    "filtered",
-    "refused",
-    "cut_off",
-    "unknown_model",
-    "rejected",
-    "went_in_circles",
+    "authentication",  # the provider refuses the key
+    "quota",  # the account is used up
+    "rate_limited",  # 429
+    "unavailable",  # 5xx, no connection, or a failure reported in the middle of the answer
+    "first_token_timeout",  # the model did not begin to answer in time
+    "idle_timeout",  # silence in the middle of the answer, or an answer that takes too long
+    "broken",  # the connection broke, or what came made no sense
+    "context_length_exceeded",  # the input is too long for the model
+    "filtered",  # the provider's content filter
+    "refused",  # the model declined to answer
+    "max_output_tokens",  # the answer reached its greatest length
+    "unknown_model",  # no such model, or no such address
+    "rejected",  # another 4xx
+    "max_turns_exceeded",  # the agent called its model too often in one turn
 ]
-"""What went wrong with a model; users read a sentence for each."""
+"""What went wrong with a model. Users read a sentence for each; logs name it."""
 
 
 class ModelFailure(ChatrackError):
     """A model did not answer as it should. Model providers may raise it; the turn tells the user.
 
     Args:
-        fault: what went wrong: the `key` is refused, the `quota` used up, the provider too `busy` (429) or `away`
-            (5xx, no connection), `slow` to begin, `stalled` or `broken` off in the middle, the input `too_long`,
-            the answer `filtered`, `refused` by the model or `cut_off` at its greatest length, the model
-            unknown, the request `rejected`, or the model `went_in_circles`.
+        fault: what went wrong.
         request_id: what the provider calls the request, for the log.
         status: the HTTP status, if there was one.
         code: the provider's own name for the mistake.

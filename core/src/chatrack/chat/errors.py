@@ -49,7 +49,7 @@ def sentence_for(failure: ModelFailure) -> tuple[str, bool]:
     Returns:
         The sentence, and whether trying again as it is may help.
     """
-    if failure.fault == "busy" and failure.retry_after:
+    if failure.fault == "rate_limited" and failure.retry_after:
         seconds = math.ceil(failure.retry_after)
         unit = "second" if seconds == 1 else "seconds"
         return f"The model is busy right now. Please try again in {seconds} {unit}.", True
@@ -59,14 +59,14 @@ def sentence_for(failure: ModelFailure) -> tuple[str, bool]:
 _OPERATOR = "Please tell whoever runs this chat."
 _AGAIN = "Please try again"
 _SENTENCES: dict[Fault, tuple[str, bool]] = {
-    "key": (f"The model provider did not accept this server's key. {_OPERATOR}", False),
+    "authentication": (f"The model provider did not accept this server's key. {_OPERATOR}", False),
     "quota": (f"This server's account with the model provider is used up. {_OPERATOR}", False),
-    "busy": (f"The model is busy right now. {_AGAIN} in a moment.", True),
-    "away": (f"The model provider cannot answer right now. {_AGAIN} in a moment.", True),
-    "slow": (f"The model did not begin to answer in time. {_AGAIN}.", True),
-    "stalled": (f"The model stopped in the middle of its answer. {_AGAIN}.", True),
+    "rate_limited": (f"The model is busy right now. {_AGAIN} in a moment.", True),
+    "unavailable": (f"The model provider cannot answer right now. {_AGAIN} in a moment.", True),
+    "first_token_timeout": (f"The model did not begin to answer in time. {_AGAIN}.", True),
+    "idle_timeout": (f"The model stopped in the middle of its answer. {_AGAIN}.", True),
     "broken": (f"The answer broke off on its way here. {_AGAIN}.", True),
-    "too_long": (
+    "context_length_exceeded": (
         "This is too long for the model. Please send a shorter message, or start a new conversation.",
         False,
     ),
@@ -75,19 +75,19 @@ _SENTENCES: dict[Fault, tuple[str, bool]] = {
         False,
     ),
     "refused": ("The model declined to answer. Please put it differently.", False),
-    "cut_off": (
+    "max_output_tokens": (
         "The answer reached the greatest length there is and was cut off. Please ask for the rest of it.",
         False,
     ),
     "unknown_model": (f"This model is not available. Please choose another one. {_OPERATOR}", False),
     "rejected": (f"The model provider did not accept the request. {_OPERATOR}", False),
-    "went_in_circles": (
+    "max_turns_exceeded": (
         f"The assistant used its tools again and again and was stopped. {_AGAIN}, or ask for less at once.",
         True,
     ),
 }
 
-_USERS = {"refused", "filtered", "too_long", "cut_off"}
+_USERS = {"refused", "filtered", "context_length_exceeded", "max_output_tokens"}
 """What users bring about, and operators need not look into."""
 
 

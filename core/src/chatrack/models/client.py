@@ -81,7 +81,7 @@ class Client(openai.AsyncOpenAI):
                     answer = await super().request(cast_to, options, stream=stream, stream_cls=stream_cls)
                 break
             except TimeoutError as error:
-                raise after_the_rest(ModelFailure("slow")) from error
+                raise after_the_rest(ModelFailure("first_token_timeout")) from error
             except openai.APIError as error:
                 if self._wants_no_reasoning(error, options):
                     continue
@@ -107,7 +107,7 @@ class Client(openai.AsyncOpenAI):
 
     def _pause(self, failure: ModelFailure, attempt: int) -> float | None:
         """Give the seconds to wait before a request is sent again, or None if that is of no use."""
-        if attempt >= self.retries or failure.fault not in {"busy", "away"}:
+        if attempt >= self.retries or failure.fault not in {"rate_limited", "unavailable"}:
             return None
         if failure.retry_after is not None:
             return failure.retry_after if failure.retry_after <= _LONGEST_PAUSE else None

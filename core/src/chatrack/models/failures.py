@@ -13,31 +13,31 @@ _CODES: dict[str, Fault] = {
     "insufficient_quota": "quota",
     "billing_hard_limit_reached": "quota",
     "billing_not_active": "quota",
-    "rate_limit_exceeded": "busy",
-    "resource_exhausted": "busy",
-    "context_length_exceeded": "too_long",
-    "string_above_max_length": "too_long",
+    "rate_limit_exceeded": "rate_limited",
+    "resource_exhausted": "rate_limited",
+    "context_length_exceeded": "context_length_exceeded",
+    "string_above_max_length": "context_length_exceeded",
     "content_filter": "filtered",
     "content_policy_violation": "filtered",
     "responsibleaipolicyviolation": "filtered",
-    "invalid_api_key": "key",
+    "invalid_api_key": "authentication",
     "invalid_prompt": "filtered",
     "model_not_found": "unknown_model",
-    "server_error": "away",
-    "overloaded_error": "away",
-    "unavailable": "away",
+    "server_error": "unavailable",
+    "overloaded_error": "unavailable",
+    "unavailable": "unavailable",
 }
 """By the `code`, `type` or `status` of an error's body, in lower case."""
 
 _STATUSES: dict[int, Fault] = {
-    401: "key",
+    401: "authentication",
     402: "quota",
-    403: "key",
+    403: "authentication",
     404: "unknown_model",
-    408: "away",
-    409: "away",
-    413: "too_long",
-    429: "busy",
+    408: "unavailable",
+    409: "unavailable",
+    413: "context_length_exceeded",
+    429: "rate_limited",
 }
 
 _TOO_LONG = (
@@ -81,15 +81,15 @@ def failure_of(error: BaseException) -> ModelFailure | None:
             retry_after=retry_after_in(headers, body),
         )
     if isinstance(error, openai.APIConnectionError):  # a timeout of connecting too
-        return ModelFailure("away", code=type(error.__cause__ or error).__name__)
+        return ModelFailure("unavailable", code=type(error.__cause__ or error).__name__)
     if isinstance(error, openai.APIError):
-        return ModelFailure(fault_in(_error_body(error.body), otherwise="away"), code=error.code)
+        return ModelFailure(fault_in(_error_body(error.body), otherwise="unavailable"), code=error.code)
     if isinstance(error, openai.OpenAIError):
         return ModelFailure("rejected", code=type(error).__name__)
     if isinstance(error, ModelRefusalError):
         return ModelFailure("refused")
     if isinstance(error, MaxTurnsExceeded):
-        return ModelFailure("went_in_circles")
+        return ModelFailure("max_turns_exceeded")
     if isinstance(error, ModelBehaviorError):
         return ModelFailure("broken", code="behaviour")
     return None
@@ -112,15 +112,15 @@ def fault_in(body: Mapping[str, Any], *, otherwise: Fault, status: int | None = 
         if fault is not None:
             return fault
     if status in {None, 400, 413, 422, 500} and any(words in message for words in _TOO_LONG):
-        return "too_long"
+        return "context_length_exceeded"
     if status == 400 and any(words in message for words in _KEY):
-        return "key"
+        return "authentication"
     if status is None:
         given = body.get("code")
         status = given if isinstance(given, int) else None
     if status is None:
         return otherwise
-    return "away" if status >= 500 else _STATUSES.get(status, "rejected")
+    return "unavailable" if status >= 500 else _STATUSES.get(status, "rejected")
 
 
 def _error_body(body: object) -> Mapping[str, Any]:

@@ -108,7 +108,9 @@ class _Answer(ABC):
         try:
             return await self._watch.read(anext(reads, None), until)
         except TimeoutError as error:
-            raise self.failure("slow" if self.patience is not None else "stalled") from error
+            raise self.failure(
+                "first_token_timeout" if self.patience is not None else "idle_timeout"
+            ) from error
         except (httpx2.RequestError, httpx2.StreamError) as error:
             raise self.failure("broken") from error
 
@@ -131,7 +133,9 @@ class _Answer(ABC):
         """Give the failure that the provider reports in the middle of an answer."""
         values: Mapping[str, Any] = error if isinstance(error, dict) else {"message": str(error)}
         code = values.get("code") or values.get("type")
-        return self.failure(fault_in(values, otherwise="away"), code=None if code is None else str(code))
+        return self.failure(
+            fault_in(values, otherwise="unavailable"), code=None if code is None else str(code)
+        )
 
 
 class _ResponsesAnswer(_Answer):
@@ -163,7 +167,7 @@ class _ResponsesAnswer(_Answer):
         if kind == "response.incomplete":
             details = response.get("incomplete_details")
             reason = str(details.get("reason")) if isinstance(details, dict) else None
-            raise self.failure("filtered" if reason == "content_filter" else "cut_off", code=reason)
+            raise self.failure("filtered" if reason == "content_filter" else "max_output_tokens", code=reason)
         if kind == "response.completed":
             self.over = True
             self._repair_all(response.get("output") or [])
@@ -229,7 +233,7 @@ class _ChatAnswer(_Answer):
             return ChatCompletionChunk.model_construct(**parsed)
 
 
-_FINISHES: dict[str, Fault] = {"content_filter": "filtered", "length": "cut_off"}
+_FINISHES: dict[str, Fault] = {"content_filter": "filtered", "length": "max_output_tokens"}
 
 
 @functools.cache

@@ -73,7 +73,7 @@ async def answer(server: "ChatrackServer", turn: "Turn") -> AsyncGenerator[Threa
                 raise
             failure.model = stream.model
             # The model's own limit is the operator's to set; that it is lower is found out here.
-            if failure.fault != "too_long" or not await history.shorten():
+            if failure.fault != "context_length_exceeded" or not await history.shorten():
                 raise failure from error
             turn.log.info("the history is too long for the model and was shortened", model=stream.model)
             items = [*await history.items(), *[item.to_input_item() for item in result.new_items]]
