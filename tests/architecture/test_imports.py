@@ -60,16 +60,16 @@ PRIVATE: dict[tuple[str, str], str] = {
     (
         "core/src/chatrack/models/draining.py",
         "_mark_error_to_drain_stream_events",
-    ): "T12: without it the SDK drops what came before a failure",
+    ): "without it the SDK drops what came before a failure",
     (
         "core/src/chatrack/models/endpoint.py",
         "_custom_headers",
     ): "the client adds headers from a variable meant for OpenAI, whomever it talks to",
-    ("core/src/chatrack/models/stream.py", "_client"): "T27: a stream knows its client under no public name",
+    ("core/src/chatrack/models/stream.py", "_client"): "a stream knows its client under no public name",
     (
         "core/src/chatrack/models/stream.py",
         "_options",
-    ): "T17: a stream knows its request under no public name",
+    ): "a stream knows its request under no public name",
     (
         "core/src/chatrack/chat/server.py",
         "_apply_structured_input_submission",

@@ -126,8 +126,8 @@ BROKEN = {
     "TestSameIds": (
         "t17",
         [
-            "test_t17_parallel_calls_have_ids_of_their_own_and_get_their_own_results",
-            "test_t17_the_calls_of_many_turns_have_ids_of_their_own",
+            "test_parallel_calls_have_ids_of_their_own_and_get_their_own_results",
+            "test_the_calls_of_many_turns_have_ids_of_their_own",
         ],
         r"two calls with one id: \['call_0', 'call_0'",
     ),
@@ -144,8 +144,8 @@ BROKEN = {
     "TestNeverEnds": (
         "t4 or t17",
         [
-            "test_t4_an_answer_that_is_cancelled_is_over_soon_and_leaves_no_task[before the first word]",
-            "test_t4_an_answer_that_is_cancelled_is_over_soon_and_leaves_no_task[between two words]",
+            "test_an_answer_that_is_cancelled_is_over_soon_and_leaves_no_task[before the first word]",
+            "test_an_answer_that_is_cancelled_is_over_soon_and_leaves_no_task[between two words]",
         ],
         r"1 s after the answer was cancelled there still is",
     ),
@@ -156,7 +156,7 @@ BROKEN = {
     ),
     "TestForgets": (
         "t15 or pieces",
-        ["test_t15_an_early_result_is_known_after_many_turns"],
+        ["test_an_early_result_is_known_after_many_turns"],
         r"the model does not know what note gave",
     ),
 }

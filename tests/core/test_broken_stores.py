@@ -65,9 +65,9 @@ BROKEN = {
         return await super().load_record(thread_id, msgspec.structs.replace(context, user=user))
 """,
         [
-            "test_t7_what_is_someone_elses_is_not_found_by[load_record]",
-            "test_t7_what_is_someone_elses_is_not_found_by[load_thread]",
-            "test_t7_users_whose_ids_look_alike_are_different_users",
+            "test_what_is_someone_elses_is_not_found_by[load_record]",
+            "test_what_is_someone_elses_is_not_found_by[load_thread]",
+            "test_users_whose_ids_look_alike_are_different_users",
         ],
         r"load_record gave ThreadRecord\(",
     ),
@@ -83,7 +83,7 @@ BROKEN = {
         page, more = data[:limit], len(data) > limit
         return ThreadPage(data=page, has_more=more, after=page[-1].id if more else None)
 """,
-        ["test_t14_threads_of_the_same_moment_are_all_there"],
+        ["test_threads_of_the_same_moment_are_all_there"],
         r"assert \['thr_\w+.*\] == \['thr_\w+.*\]\n.*\n.* diff: 'thr_\w+' != 'thr_\w+'",
     ),
     "half of a write is lost when its caller is cancelled": (
@@ -94,7 +94,7 @@ BROKEN = {
         await super().write(lease, **more)
 """,
         [
-            "test_t3_a_write_is_whole_or_not_at_all_when_its_caller_is_cancelled[write]",
+            "test_a_write_is_whole_or_not_at_all_when_its_caller_is_cancelled[write]",
             "test_many_who_are_cancelled_at_once_keep_nobody_else_from_working",
         ],
         r"neither as before nor as after: \{'thread': .*'a'",
@@ -114,7 +114,7 @@ BROKEN = {
             "test_a_stale_fence_writes_nothing_with[recreated-write]",
             "test_a_fence_that_was_never_given_is_stale",
             "test_a_stale_write_changes_nothing_of_what_is_there",
-            "test_t22_a_thread_that_is_made_anew_has_nothing_of_the_old_one",
+            "test_a_thread_that_is_made_anew_has_nothing_of_the_old_one",
             "test_a_write_that_is_refused_notes_no_pause",
         ],
         r"Mine\.write gave None and did not raise LeaseLost",

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from chatrack.sql import Database
-from chatrack.sql.copying import load_notes
+from chatrack.sql.copying import load_progress
 from tests.support.commands import mistake_of, run
 from tests.support.copying import Configs, configs, copy
 from tests.support.crash import LIMIT, run_killed, start
@@ -62,7 +62,7 @@ def notes_in(url: str) -> dict[str, int]:
         database = Database(url)
         await database.start()
         try:
-            return {name: note.copied for name, note in (await load_notes(database)).items()}
+            return {name: note.copied for name, note in (await load_progress(database)).items()}
         finally:
             await database.stop()
 

@@ -10,8 +10,8 @@ import pytest
 import sqlalchemy as sa
 
 from chatrack.sql import Database
-from chatrack.sql.copying import Digest, batches, count_on, read_batches, write_batch
-from chatrack.sql.copying.progress import Note, add_notes, load_notes
+from chatrack.sql.copying import Digest, batches, read_batches, reset_sequence, write_batch
+from chatrack.sql.copying.progress import Note, add_progress, load_progress
 from tests.support.databases import KINDS, new_database
 
 
@@ -120,12 +120,12 @@ async def read(database, table):
 
 
 async def copy(source, target, table):
-    await add_notes(target, [Note(name=str(table.name), source="x")])
-    note = (await load_notes(target))[table.name]
+    await add_progress(target, [Note(name=str(table.name), source="x")])
+    note = (await load_progress(target))[table.name]
     async for rows in read_batches(source, table, last_key=note.last_key):
         note = await write_batch(target, table, rows, note)
-    await count_on(target, table)
-    assert (await load_notes(target))[table.name] == note
+    await reset_sequence(target, table)
+    assert (await load_progress(target))[table.name] == note
 
 
 async def test_values_of_every_type_survive_the_way_there_and_back(database, sqlite):

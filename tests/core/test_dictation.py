@@ -1,4 +1,4 @@
-"""Dictation: speech is turned into text by the provider, bounded in size and type (T21)."""
+"""Dictation: speech is turned into text by the provider, bounded in size and type."""
 
 import base64
 
@@ -39,7 +39,7 @@ async def test_speech_is_turned_into_text_by_the_provider(dictating, upstream):
         (SPOKEN, "audio/../../x", "params.mime_type"),
     ],
 )
-async def test_t21_recordings_are_bounded(dictating, upstream, audio, mime_type, field):
+async def test_recordings_are_bounded(dictating, upstream, audio, mime_type, field):
     answer = await send(dictating, audio, mime_type)
     assert answer.status_code == 400
     assert answer.json()["field"] == field

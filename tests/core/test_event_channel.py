@@ -4,12 +4,12 @@ import asyncio
 
 import pytest
 
-from chatrack.chat.turns.channel import Subscriber
+from chatrack.chat.turns.channel import EventChannel
 from chatrack.errors import NotFound
 
 
 async def test_what_is_ready_together_leaves_together():
-    subscriber = Subscriber(100)
+    subscriber = EventChannel(100)
     subscriber.put(b"a")
     subscriber.put(b"b")
     await subscriber.first()
@@ -25,7 +25,7 @@ async def test_what_is_ready_together_leaves_together():
 
 
 async def test_a_refusal_reaches_the_reader_before_any_event():
-    subscriber = Subscriber(100)
+    subscriber = EventChannel(100)
     waiting = asyncio.create_task(subscriber.first())
     await asyncio.sleep(0)
     subscriber.refuse(NotFound("no"))
@@ -35,7 +35,7 @@ async def test_a_refusal_reaches_the_reader_before_any_event():
 
 async def test_a_reader_that_lags_too_far_behind_is_dropped_and_the_turn_is_not():
     dropped, left = [], []
-    subscriber = Subscriber(10, on_leave=lambda: left.append(1))
+    subscriber = EventChannel(10, on_leave=lambda: left.append(1))
     subscriber.on_overflow = lambda: dropped.append(1)
     subscriber.put(b"x" * 50)
     assert await subscriber.next() == b"x" * 50  # and now the reader is busy sending
@@ -50,7 +50,7 @@ async def test_a_reader_that_lags_too_far_behind_is_dropped_and_the_turn_is_not(
 
 
 async def test_a_reader_that_keeps_up_gets_events_of_any_size():
-    subscriber = Subscriber(10)
+    subscriber = EventChannel(10)
     subscriber.put(b"x" * 50)
     subscriber.put(b"y" * 50)
     await subscriber.first()
@@ -65,19 +65,19 @@ async def test_a_reader_that_keeps_up_gets_events_of_any_size():
 
 async def test_leaving_is_noticed_once_and_only_before_the_end():
     left = []
-    subscriber = Subscriber(10, on_leave=lambda: left.append(1))
+    subscriber = EventChannel(10, on_leave=lambda: left.append(1))
     subscriber.leave()
     subscriber.leave()
     subscriber.put(b"x")
     assert left == [1]
-    ended = Subscriber(10, on_leave=lambda: left.append(2))
+    ended = EventChannel(10, on_leave=lambda: left.append(2))
     ended.end()
     ended.leave()
     assert left == [1]
 
 
 async def test_a_heartbeat_is_sent_only_into_silence():
-    subscriber = Subscriber(100)
+    subscriber = EventChannel(100)
     subscriber.put(b"x")
     subscriber.nudge(b":")
     assert await subscriber.next() == b"x"

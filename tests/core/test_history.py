@@ -2,7 +2,14 @@
 
 from chatkit.types import AssistantMessageContent, AssistantMessageItem, HiddenContextItem
 
-from chatrack.chat.agents.history import MADE_BY, NO_RESULT, model_item_content, paired, to_input, window
+from chatrack.chat.agents.history import (
+    NO_RESULT,
+    SOURCE_MODEL,
+    model_item_content,
+    pair_tool_calls,
+    to_input,
+    trim_history,
+)
 from chatrack.clock import now
 from chatrack.ids import new_id
 from chatrack.interfaces.records import ItemRecord, item_to_record
@@ -20,32 +27,36 @@ USER = {"role": "user", "content": "hi"}
 SAID = {"role": "assistant", "content": "well"}
 
 
-def test_t32_well_formed_history_stays_as_it_is():
+def test_well_formed_history_stays_as_it_is():
     items = [USER, SAID, call(1), call(2), result(1), result(2), SAID, USER, call(3), result(3), SAID]
-    assert paired(items) == items
+    assert pair_tool_calls(items) == items
 
 
-def test_t32_a_call_whose_result_was_lost_gets_one_that_says_so():
+def test_a_call_whose_result_was_lost_gets_one_that_says_so():
     lost = {"type": "function_call_output", "call_id": "call_1", "output": NO_RESULT}
-    assert paired([USER, call(1), USER]) == [USER, call(1), lost, USER]
-    assert paired([USER, call(1)]) == [USER, call(1), lost]
-    assert paired([USER, call(1), call(2), result(2)]) == [USER, call(1), call(2), lost, result(2)]
+    assert pair_tool_calls([USER, call(1), USER]) == [USER, call(1), lost, USER]
+    assert pair_tool_calls([USER, call(1)]) == [USER, call(1), lost]
+    assert pair_tool_calls([USER, call(1), call(2), result(2)]) == [USER, call(1), call(2), lost, result(2)]
 
 
-def test_t32_a_result_without_its_call_is_left_out():
-    assert paired([result(1), USER, call(2), result(2), result(2), result(9)]) == [USER, call(2), result(2)]
+def test_a_result_without_its_call_is_left_out():
+    assert pair_tool_calls([result(1), USER, call(2), result(2), result(2), result(9)]) == [
+        USER,
+        call(2),
+        result(2),
+    ]
 
 
-def test_t32_nothing_stands_between_calls_and_results():
+def test_nothing_stands_between_calls_and_results():
     # Chat Completions ends the message of a response after its calls.
-    assert paired([USER, call(1), SAID, result(1)]) == [USER, SAID, call(1), result(1)]
+    assert pair_tool_calls([USER, call(1), SAID, result(1)]) == [USER, SAID, call(1), result(1)]
     shown = {"role": "user", "content": "a widget was shown"}
-    assert paired([USER, call(1), shown, result(1), SAID]) == [USER, call(1), result(1), shown, SAID]
+    assert pair_tool_calls([USER, call(1), shown, result(1), SAID]) == [USER, call(1), result(1), shown, SAID]
 
 
 def test_calls_of_different_responses_keep_their_order():
     items = [USER, call(1), result(1), call(2), result(2), SAID]
-    assert paired(items) == items
+    assert pair_tool_calls(items) == items
 
 
 def record(turn: int, size: int) -> ItemRecord:
@@ -61,19 +72,19 @@ def record(turn: int, size: int) -> ItemRecord:
 
 def test_a_window_that_fits_is_shown_whole():
     records = [record(1, 50), record(2, 50)]
-    assert window(records, 100) == records
+    assert trim_history(records, 100) == records
 
 
 def test_a_full_window_is_cut_to_60_percent_of_whole_turns():
     records = [record(turn, 10) for turn in range(1, 12) for _ in range(1)]
-    assert [one.turn_id for one in window(records, 100)] == [f"trn_{turn}" for turn in range(6, 12)]
+    assert [one.turn_id for one in trim_history(records, 100)] == [f"trn_{turn}" for turn in range(6, 12)]
     parts = [record(1, 30), record(2, 30), record(2, 30), record(3, 30)]
-    assert [one.turn_id for one in window(parts, 100)] == ["trn_3"]
+    assert [one.turn_id for one in trim_history(parts, 100)] == ["trn_3"]
 
 
 def test_the_newest_turn_is_shown_however_large():
     records = [record(1, 10), record(2, 500), record(2, 500)]
-    assert [one.turn_id for one in window(records, 100)] == ["trn_2", "trn_2"]
+    assert [one.turn_id for one in trim_history(records, 100)] == ["trn_2", "trn_2"]
 
 
 async def test_every_kind_of_hidden_item_becomes_something_or_nothing_but_never_an_error():
@@ -105,5 +116,5 @@ async def test_every_kind_of_hidden_item_becomes_something_or_nothing_but_never_
         "assistant",
     ]
     assert items[4]["arguments"] == "{}"
-    assert [item.get(MADE_BY) for item in items[3:6]] == ["openai"] * 3
+    assert [item.get(SOURCE_MODEL) for item in items[3:6]] == ["openai"] * 3
     assert items[-1] == {"role": "assistant", "content": "hello"}

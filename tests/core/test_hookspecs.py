@@ -7,7 +7,7 @@ import textwrap
 import pytest
 
 from chatrack.hookspecs import HookSpecs
-from chatrack.plugins import Plugins
+from chatrack.plugins import PluginManager
 
 HOOKS = [name for name in vars(HookSpecs) if not name.startswith("_")]
 
@@ -66,6 +66,6 @@ def test_a_hook_is_synchronous_and_typed(hook):
 
 @pytest.mark.parametrize("hook", HOOKS)
 def test_a_hook_is_called_by_one_typed_method(hook):
-    method = getattr(Plugins, {"lifespan": "lifespans"}.get(hook, hook))
+    method = getattr(PluginManager, {"lifespan": "lifespans"}.get(hook, hook))
     wanted = set(inspect.signature(getattr(HookSpecs, hook)).parameters)
     assert set(inspect.signature(method).parameters) == wanted

@@ -24,14 +24,14 @@ async def post(chat, body):
 
 
 @pytest.mark.parametrize("depth", [80, 200, 400, 900, 20_000])
-async def test_t6_a_deeply_nested_body_is_a_400(chat, depth):
+async def test_a_deeply_nested_body_is_a_400(chat, depth):
     body = '{"type":"threads.create","params":{"input":{"content":[{"type":"input_tag","id":"e","text":"x","data":'
     body += '{"a":' * depth + "1" + "}" * depth + '}],"attachments":[],"inference_options":{}}}}'
     assert (await post(chat, body)).status_code == 400
     assert (await chat.get("threads.list"))["data"] == []
 
 
-async def test_t19_what_is_accepted_can_be_read_again_in_every_later_turn(chat):
+async def test_what_is_accepted_can_be_read_again_in_every_later_turn(chat):
     events = await chat.events("threads.create", input=tagged(data=nested(50)))
     assert not errors_of(events)
     thread = events[0]["thread"]["id"]
@@ -46,7 +46,7 @@ async def test_t19_what_is_accepted_can_be_read_again_in_every_later_turn(chat):
         ({"input": {**message("x"), "attachments": ["a"] * 101}}, "params.input.attachments"),
     ],
 )
-async def test_t6_a_list_that_is_too_long_is_refused_before_its_elements_are_looked_at(chat, params, field):
+async def test_a_list_that_is_too_long_is_refused_before_its_elements_are_looked_at(chat, params, field):
     response = await chat.call("threads.create", **params)
     assert response.status_code == 400
     assert response.json()["field"] == field
@@ -55,13 +55,13 @@ async def test_t6_a_list_that_is_too_long_is_refused_before_its_elements_are_loo
 @pytest.mark.parametrize(
     "tag", [{"id": "x" * 200_000}, {"group": "x" * 200_000}, {"data": {"a": "x" * 200_000}}]
 )
-async def test_t6_what_comes_with_a_message_is_bounded_too(chat, tag):
+async def test_what_comes_with_a_message_is_bounded_too(chat, tag):
     response = await chat.call("threads.create", input=tagged(**tag))
     assert response.status_code == 400
     assert (await chat.get("threads.list"))["data"] == []
 
 
-async def test_t6_a_result_of_the_page_is_bounded(chat):
+async def test_a_result_of_the_page_is_bounded(chat):
     thread, _ = await chat.create("hi")
     response = await chat.call("threads.add_client_tool_output", thread_id=thread, result="x" * 300_000)
     assert response.status_code == 400

@@ -28,11 +28,11 @@ async def post(chat: Chat, body: bytes | str, content_type: str = "application/j
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"[1,2]", b"null", b'"x"', b"\xff\xfe", b'{"type": 5}', b"[" * 5000]
 )
-async def test_t6_malformed_json_is_a_400(chat, body):
+async def test_malformed_json_is_a_400(chat, body):
     assert_problem(await post(chat, body), 400)
 
 
-async def test_t6_an_unknown_type_is_a_400_that_guesses_what_was_meant(chat):
+async def test_an_unknown_type_is_a_400_that_guesses_what_was_meant(chat):
     problem = assert_problem(await post(chat, '{"type":"threads.lst","params":{}}'), 400, "type")
     assert "threads.list" in problem["detail"]
 
@@ -52,18 +52,18 @@ async def test_t6_an_unknown_type_is_a_400_that_guesses_what_was_meant(chat):
         ("threads.list", {"order": "sideways"}, "params.order"),
     ],
 )
-async def test_t6_a_missing_or_wrong_field_is_a_400_that_names_it(chat, request_type, params, field):
+async def test_a_missing_or_wrong_field_is_a_400_that_names_it(chat, request_type, params, field):
     assert_problem(await chat.call(request_type, **params), 400, field)
 
 
 @pytest.mark.parametrize("limit", [-5, 0])
-async def test_t6_a_page_of_less_than_one_is_a_400(chat, limit):
+async def test_a_page_of_less_than_one_is_a_400(chat, limit):
     thread, _ = await chat.create("hi")
     assert_problem(await chat.call("threads.list", limit=limit), 400, "params.limit")
     assert_problem(await chat.call("items.list", thread_id=thread, limit=limit), 400, "params.limit")
 
 
-async def test_t6_a_huge_limit_gets_the_largest_page(chat):
+async def test_a_huge_limit_gets_the_largest_page(chat):
     await chat.create("hi")
     assert len((await chat.get("threads.list", limit=10**9))["data"]) == 1
 
@@ -88,7 +88,7 @@ async def test_a_message_that_is_too_long_is_a_400(chat):
     )
 
 
-async def test_t6_a_title_is_bounded(chat):
+async def test_a_title_is_bounded(chat):
     thread, _ = await chat.create("hi")
     assert_problem(await chat.call("threads.update", thread_id=thread, title="x" * 201), 400, "params.title")
     assert_problem(await chat.call("threads.update", thread_id=thread, title=" \x00 "), 400, "params.title")
@@ -96,7 +96,7 @@ async def test_t6_a_title_is_bounded(chat):
     assert renamed["title"] == "A new name"
 
 
-async def test_t6_a_title_of_20_megabytes_is_a_413(chat):
+async def test_a_title_of_20_megabytes_is_a_413(chat):
     body = json.dumps({"type": "threads.update", "params": {"thread_id": "thr_x", "title": "x" * 20_000_000}})
     assert_problem(await post(chat, body), 413)
 
@@ -131,7 +131,7 @@ UNKNOWN = "thr_00000000000000000000000000000000"
         ("threads.sync_custom_action", {"action": {"type": "a.b"}}),
     ],
 )
-async def test_t5_an_unknown_thread_is_a_404_before_anything_else(chat, request_type, params):
+async def test_an_unknown_thread_is_a_404_before_anything_else(chat, request_type, params):
     assert_problem(await chat.call(request_type, thread_id=UNKNOWN, **params), 404)
 
 
@@ -147,14 +147,14 @@ async def test_an_unknown_item_or_cursor_is_a_404(chat):
     assert_problem(await chat.call("threads.list", after=UNKNOWN), 404)
 
 
-async def test_t5_an_unknown_attachment_is_a_404_and_leaves_no_thread(chat):
+async def test_an_unknown_attachment_is_a_404_and_leaves_no_thread(chat):
     refused = await chat.call("threads.create", input=message("look", attachments=["atc_unknown"]))
     assert_problem(refused, 404, "params.input.attachments")
     assert (await chat.get("threads.list"))["data"] == []
     assert_problem(await chat.call("attachments.delete", attachment_id="atc_unknown"), 404)
 
 
-async def test_t5_an_answer_that_nobody_waits_for_is_refused_and_the_thread_stays_free(chat):
+async def test_an_answer_that_nobody_waits_for_is_refused_and_the_thread_stays_free(chat):
     thread, _ = await chat.create("hi")
     assert_problem(await chat.call("threads.add_client_tool_output", thread_id=thread, result=1), 404)
     item = (await chat.items(thread))[0]["id"]
@@ -191,7 +191,7 @@ async def test_the_wrong_content_type_is_a_415(chat, content_type):
     assert_problem(await post(chat, b'{"type":"threads.list","params":{}}', content_type), 415)
 
 
-async def test_t24_what_clients_leave_out_is_filled_in(chat):
+async def test_what_clients_leave_out_is_filled_in(chat):
     assert (await post(chat, '{"type":"threads.list"}')).status_code == 200
     assert (
         await post(chat, '{"type":"threads.list","params":null,"metadata":null,"new":1}')

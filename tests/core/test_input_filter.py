@@ -1,4 +1,4 @@
-"""T32: what one model made is shown to others, and to itself again, in a form that they take."""
+"""What one model made is shown to others, and to itself again, in a form that they take."""
 
 import json
 
@@ -7,8 +7,8 @@ from agents import Agent
 from agents.run import CallModelData, ModelInputData
 
 from chatrack.assembly import BoundAgent
-from chatrack.chat.agents.history import MADE_BY
-from chatrack.chat.agents.input_filter import Replay
+from chatrack.chat.agents.history import SOURCE_MODEL
+from chatrack.chat.agents.input_filter import InputFilter
 from chatrack.interfaces import AgentSpec
 
 
@@ -17,16 +17,22 @@ def shown(items, model="openai/a"):
     spec = AgentSpec(name="x", instructions="")
     bound = BoundAgent(address="x", spec=spec, agent=agent, model=model, tools={})
     data = CallModelData(model_data=ModelInputData(input=items, instructions=None), agent=agent, context=None)
-    return Replay(lambda _agent: bound)(data).input
+    return InputFilter(lambda _agent: bound)(data).input
 
 
 def call(made_by="openai/a", **more):
     given = {"type": "function_call", "id": "fc_1", "call_id": "c1", "name": "f", "arguments": "{}"}
-    return {**given, MADE_BY: made_by, **more}
+    return {**given, SOURCE_MODEL: made_by, **more}
 
 
-RESULT = {"type": "function_call_output", "call_id": "c1", "output": "1", MADE_BY: "openai/a"}
-THOUGHT = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "x", MADE_BY: "openai/a"}
+RESULT = {"type": "function_call_output", "call_id": "c1", "output": "1", SOURCE_MODEL: "openai/a"}
+THOUGHT = {
+    "type": "reasoning",
+    "id": "rs_1",
+    "summary": [],
+    "encrypted_content": "x",
+    SOURCE_MODEL: "openai/a",
+}
 
 
 def test_a_models_own_come_back_to_it():
@@ -34,7 +40,7 @@ def test_a_models_own_come_back_to_it():
     assert [item["type"] for item in items] == ["reasoning", "function_call", "function_call_output"]
     assert items[0]["encrypted_content"] == "x"
     assert items[1]["call_id"] == items[2]["call_id"] == "c1"
-    assert not [item for item in items if MADE_BY in item or item.get("id") == "fc_1"]
+    assert not [item for item in items if SOURCE_MODEL in item or item.get("id") == "fc_1"]
 
 
 def test_another_provider_gets_no_thoughts_and_short_ids():

@@ -1,4 +1,4 @@
-"""T27: the short way of a token gives what the long way gives, byte for byte and event for event."""
+"""The short way of a token gives what the long way gives, byte for byte and event for event."""
 
 import asyncio
 import json
@@ -11,10 +11,10 @@ import pytest
 from chatkit.types import AssistantMessageContentPartTextDelta, ThreadItemUpdatedEvent
 from openai import AsyncOpenAI
 
-from chatrack.chat.turns.text_delta import encoded, opening, sound
+from chatrack.chat.turns.text_delta import delta_prefix, encode_delta, sanitize_text
 from chatrack.interfaces.records import dump
 from chatrack.models.client import Client
-from chatrack.models.sse_decoder import EventReader
+from chatrack.models.sse_decoder import SSEDecoder
 from tests.fake_openai import serve
 from tests.support.serving import answer_of, message, serving
 
@@ -26,25 +26,25 @@ def as_the_sdk_sends_it(item_id, index, text):
     return b"data: " + dump(ThreadItemUpdatedEvent(item_id=item_id, update=update)).encode() + b"\n\n"
 
 
-def test_t27_every_character_is_encoded_as_the_sdk_encodes_it():
+def test_every_character_is_encoded_as_the_sdk_encodes_it():
     for start in range(0, len(ALL_CHARACTERS), 5000):
         text = ALL_CHARACTERS[start : start + 5000]
-        assert encoded(opening("msg_1", 0), text) == as_the_sdk_sends_it("msg_1", 0, text)
+        assert encode_delta(delta_prefix("msg_1", 0), text) == as_the_sdk_sends_it("msg_1", 0, text)
 
 
-def test_t27_generated_texts_are_encoded_as_the_sdk_encodes_them():
+def test_generated_texts_are_encoded_as_the_sdk_encodes_them():
     chance = random.Random(27)
     for _ in range(2000):
         text = "".join(chance.choices('ab "\\/\n\t\r\x00\x1f\x7féß漢🦜\u2028{}[]', k=chance.randrange(12)))
         item, index = f"msg_{chance.randrange(10**9)}", chance.randrange(3)
-        assert encoded(opening(item, index), text) == as_the_sdk_sends_it(item, index, text)
+        assert encode_delta(delta_prefix(item, index), text) == as_the_sdk_sends_it(item, index, text)
 
 
 def test_halves_of_surrogate_pairs_do_no_harm():
-    assert sound("a\ud83d") == "a\ufffd"
-    assert sound("\ud83e\udd9c") == "🦜"
-    assert sound("a\0b") == "ab"
-    encoded(opening("msg", 0), sound("\udd9c"))
+    assert sanitize_text("a\ud83d") == "a\ufffd"
+    assert sanitize_text("\ud83e\udd9c") == "🦜"
+    assert sanitize_text("a\0b") == "ab"
+    encode_delta(delta_prefix("msg", 0), sanitize_text("\udd9c"))
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
@@ -58,13 +58,13 @@ def test_events_are_cut_alike_wherever_the_bytes_are_cut(end):
     data = text.encode()
     wanted = ['{"x": "é🦜"}'.encode(), b"1\n2", b"[DONE]"]
     for size in (1, 2, 3, 5, 7, len(data)):
-        reader = EventReader()
+        reader = SSEDecoder()
         found = [one for at in range(0, len(data), size) for one in reader.feed(data[at : at + size])]
         assert found + reader.end() == wanted
 
 
 def test_an_event_without_its_blank_line_is_not_lost_at_the_end():
-    reader = EventReader()
+    reader = SSEDecoder()
     assert reader.feed(b"data: 1\n\ndata: 2\n") == [b"1"]
     assert reader.end() == [b"2"]
 
@@ -125,7 +125,7 @@ class Replayed(httpx2.AsyncBaseTransport):
         ("fake-refuse", "hello"),
     ],
 )
-async def test_t27_recorded_streams_give_the_events_that_the_client_gives(upstream, api, model, text):
+async def test_recorded_streams_give_the_events_that_the_client_gives(upstream, api, model, text):
     recorded = await record(upstream, api, model, text)
     for size in (1 << 20, 61):
         async with stock(recorded, size) as long_way, lean(recorded, size) as short_way:
@@ -171,10 +171,10 @@ def lean(recorded, size):
     return Client(api_key="sk-x", base_url="http://replayed/v1", http_client=http)
 
 
-async def test_t27_on_the_wire_nothing_tells_which_way_a_token_went(configure, api, monkeypatch):
+async def test_on_the_wire_nothing_tells_which_way_a_token_went(configure, api, monkeypatch):
     async with serving(configure(api=api, model="fake-n30")) as chat:
         quick = await wire(chat)
-    monkeypatch.setattr("chatrack.models.openai_models.SHORTCUT", NoShortcut())
+    monkeypatch.setattr("chatrack.models.openai_models.DELTA_FAST_PATH", NoShortcut())
     async with serving(configure(api=api, model="fake-n30")) as chat:
         assert await wire(chat) == quick
     assert quick.count(b"text_delta") == 30
@@ -201,16 +201,16 @@ async def wire(chat):
 
 
 async def test_tokens_take_the_shorter_way_once_the_message_is_shown(configure, api, monkeypatch):
-    from chatrack.chat.turns.writer import Transcript
+    from chatrack.chat.turns.writer import TurnWriter
 
     direct = []
-    show = Transcript.show
+    show = TurnWriter.show
 
     def counted(self, piece):
         direct.append(sys._getframe(1).f_code.co_name)
         return show(self, piece)
 
-    monkeypatch.setattr(Transcript, "show", counted)
+    monkeypatch.setattr(TurnWriter, "show", counted)
     async with serving(configure(api=api, model="fake-n50-d1")) as chat:
         _, events = await chat.create("hello")
     assert answer_of(events).split() == [f"w{number}" for number in range(50)]
@@ -261,10 +261,10 @@ class InnerPlugin:
 
 async def test_reading_late_data_ends_the_answer_in_time():
     """The watch over reads raises for a late read, and leaves every other cancellation alone."""
-    from chatrack.models.limits import Watch
+    from chatrack.models.limits import ReadDeadline
 
     loop = asyncio.get_running_loop()
-    watch = Watch()
+    watch = ReadDeadline()
     assert await watch.read(asyncio.sleep(0, "in time"), loop.time() + 5) == "in time"
     with pytest.raises(TimeoutError):
         await watch.read(asyncio.sleep(5), loop.time() + 0.02)
@@ -296,9 +296,9 @@ async def test_streams_know_their_client_and_their_request(upstream):
             pass
 
 
-def test_t27_an_event_without_end_is_given_up(monkeypatch):
+def test_an_event_without_end_is_given_up(monkeypatch):
     monkeypatch.setattr("chatrack.models.sse_decoder.LARGEST", 1000)
-    reader = EventReader()
+    reader = SSEDecoder()
     for _ in range(10):
         assert reader.feed(b"x" * 100) == []
     with pytest.raises(ValueError, match="without end"):
@@ -320,7 +320,7 @@ async def test_a_type_that_comes_last_is_a_type():
     assert [event.type for event in events] == ["response.output_text.delta", "response.completed"]
 
 
-async def test_t17_calls_of_a_response_are_told_apart_by_the_providers_ids_first():
+async def test_calls_of_a_response_are_told_apart_by_the_providers_ids_first():
     def done(call_id, **more):
         call = {"type": "function_call", "call_id": call_id, "name": "f", "arguments": "{}"}
         return {"type": "response.output_item.done", "item": call, **more}

@@ -1,4 +1,4 @@
-"""Hanging up reaches the model: its provider's connection is closed, and nothing is left behind (T3 T4)."""
+"""Hanging up reaches the model: its provider's connection is closed, and nothing is left behind."""
 
 import asyncio
 import contextlib
@@ -67,7 +67,7 @@ api_key = "sk-test"
 
 
 @pytest.fixture
-async def tidy(caplog):
+async def normalize_messages(caplog):
     """Fail if anything is left behind: asyncio tells of tasks and connections that nobody ended."""
     loop = asyncio.get_running_loop()
     loop.set_debug(True)
@@ -111,7 +111,7 @@ async def check_goes_on(chat, thread):
         assert answer_of(events) == f"back {number}"
 
 
-async def test_t4_hanging_up_closes_the_providers_connection(tidy, configured, upstream):
+async def test_hanging_up_closes_the_providers_connection(tidy, configured, upstream):
     async with serving(configured("fake")) as chat:
         await chat.create("echo: warm")  # what is made once is there
         for place, (model, deltas) in enumerate(UNDER_WAY.items(), 1):
@@ -132,7 +132,7 @@ async def test_t4_hanging_up_closes_the_providers_connection(tidy, configured, u
             await check_goes_on(chat, thread)
 
 
-async def test_t4_hanging_up_ends_the_wait_for_another_try(tidy, configured, upstream):
+async def test_hanging_up_ends_the_wait_for_another_try(tidy, configured, upstream):
     async with serving(configured("fake-e429-a5")) as chat:
         async with nothing_left(chat):
             async with chat.stream("threads.create", input=message("tell me")) as events:
@@ -147,7 +147,7 @@ async def test_t4_hanging_up_ends_the_wait_for_another_try(tidy, configured, ups
         await check_goes_on(chat, thread)
 
 
-async def test_t4_hanging_up_on_a_provider_that_has_not_even_begun_to_answer(tidy, configured, upstream):
+async def test_hanging_up_on_a_provider_that_has_not_even_begun_to_answer(tidy, configured, upstream):
     asked, gone = asyncio.Event(), asyncio.Event()
 
     async def listen(reader, writer):
@@ -173,7 +173,7 @@ async def test_t4_hanging_up_on_a_provider_that_has_not_even_begun_to_answer(tid
 
 
 @one_over_each_api
-async def test_t4_many_that_hang_up_at_once_leave_nothing_behind(tidy, configured, upstream):
+async def test_many_that_hang_up_at_once_leave_nothing_behind(tidy, configured, upstream):
     async with serving(configured("fake-n500-d10")) as chat:
         await chat.create("echo: warm")
 
@@ -192,7 +192,7 @@ async def test_t4_many_that_hang_up_at_once_leave_nothing_behind(tidy, configure
 
 
 @one_over_each_api
-async def test_t4_closing_the_server_in_the_middle_of_an_answer_leaves_nothing_behind(
+async def test_closing_the_server_in_the_middle_of_an_answer_leaves_nothing_behind(
     tidy, configured, upstream
 ):
     async with serving(configured("fake-n500-d10")) as chat:

@@ -282,7 +282,7 @@ async def test_a_model_that_does_not_begin_to_answer(anything, log, case):
 
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("case", BROKEN_OFF.values(), ids=BROKEN_OFF)
-async def test_t12_nothing_that_was_said_before_a_failure_is_lost(anything, log, case):
+async def test_nothing_that_was_said_before_a_failure_is_lost(anything, log, case):
     become(anything, case.model)
     thread, events = await anything.create("tell me")
     await check_failed(anything, case, thread, events, log)
@@ -290,7 +290,7 @@ async def test_t12_nothing_that_was_said_before_a_failure_is_lost(anything, log,
 
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("case", LATE.values(), ids=LATE)
-async def test_t12_a_model_that_takes_longer_than_it_may(anything, log, case):
+async def test_a_model_that_takes_longer_than_it_may(anything, log, case):
     become(anything, case.model)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(anything.server.assembly.entry.agent.model._client, "limits", case.limits)
@@ -451,7 +451,7 @@ async def test_asking_again_has_an_end(ask, upstream, model, limits, requests, s
 
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("model", ["fake-e500-t1", "fake-n20-x5-t1", "fake-n20-v5-t1", "fake-n20-b5-t1"])
-async def test_t10_a_retry_works_when_the_provider_has_recovered(anything, model):
+async def test_a_retry_works_when_the_provider_has_recovered(anything, model):
     chat = anything
     become(chat, model)
     thread, events = await chat.create("tell me")
@@ -529,7 +529,7 @@ def notes(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("turns", [0, 4])
-async def test_t15_a_result_that_is_too_long_does_not_make_its_tool_run_twice(ask, notes, log, turns):
+async def test_a_result_that_is_too_long_does_not_make_its_tool_run_twice(ask, notes, log, turns):
     options, site = notes
     async with ask("fake", **options) as chat:
         thread, _ = await chat.create("echo: hello")
@@ -601,7 +601,7 @@ async def test_a_tool_that_does_not_exist_is_told_to_the_model(ask, notes, monke
                 assert {task["status_indicator"] for task in item["workflow"]["tasks"]} == {"complete"}
 
 
-async def test_t15_a_failure_after_a_tool_ran_keeps_what_it_gave(ask, notes, monkeypatch):
+async def test_a_failure_after_a_tool_ran_keeps_what_it_gave(ask, notes, monkeypatch):
     def failing(turns, *rest):
         if turns[-1].kind == "output":
             raise server_error()

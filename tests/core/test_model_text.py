@@ -13,7 +13,7 @@ from openai.types.responses import (
 from chatrack.assembly import BoundAgent
 from chatrack.chat.agents.events import AgentStream
 from chatrack.chat.agents.events import _annotation_of as annotation_of
-from chatrack.chat.turns.text_delta import all_sound
+from chatrack.chat.turns.text_delta import sanitize_json
 from chatrack.config import ChatTable
 from chatrack.interfaces import AgentSpec
 from chatrack.interfaces.records import holds_nul, item_to_record
@@ -83,7 +83,7 @@ def test_a_backslash_that_is_no_escape_is_no_nul():
     assert not holds_nul(r'"\\u0000"')
     assert holds_nul(r'"\\\u0000"')
     assert holds_nul(r'"\u0000"')
-    assert all_sound({"a": ["\0b\0\0", "\\\0", "\\u0000"]}) == {"a": ["b", "\\", "\\u0000"]}
+    assert sanitize_json({"a": ["\0b\0\0", "\\\0", "\\u0000"]}) == {"a": ["b", "\\", "\\u0000"]}
 
 
 def test_halves_of_surrogate_pairs_in_arguments_and_sources_do_not_fail_the_turn():

@@ -98,6 +98,6 @@ def test_nothing_of_the_contract_is_loaded_with_chatrack():
 
 def test_what_a_model_cannot_do_is_skipped_by_name():
     contract = type("Contract", (ProviderContract,), {"script": ProviderScript(parallel=False)})()
-    test = contract.test_t17_parallel_calls_have_ids_of_their_own_and_get_their_own_results(None)
+    test = contract.test_parallel_calls_have_ids_of_their_own_and_get_their_own_results(None)
     with pytest.raises(pytest.skip.Exception, match=r"script\.parallel is False"):
         test.send(None)

@@ -138,13 +138,13 @@ def calls_and_results(body):
 
 
 @over(*IDS)
-async def test_t17_parallel_calls_without_proper_ids_run_with_their_own_arguments(odd):
+async def test_parallel_calls_without_proper_ids_run_with_their_own_arguments(odd):
     await check_parallel_calls(odd)
 
 
 @only_chat
 @over(*PLACES)
-async def test_t17_parallel_calls_without_proper_places_run_with_their_own_arguments(odd):
+async def test_parallel_calls_without_proper_places_run_with_their_own_arguments(odd):
     await check_parallel_calls(odd)
 
 
@@ -177,7 +177,7 @@ async def check_parallel_calls(odd):
 
 
 @over("noids", "sameids", "sameids-interleave")
-async def test_t17_calls_without_proper_ids_one_after_another_in_one_turn(odd, monkeypatch):
+async def test_calls_without_proper_ids_one_after_another_in_one_turn(odd, monkeypatch):
     from tests.fake_openai import app
     from tests.fake_openai.behaviour import Turn, decide
 
@@ -217,13 +217,13 @@ async def test_text_arrives_whole_however_its_stream_is_written(odd):
 
 
 @over("split-crlf-noids", "noise-sameids-interleave")
-async def test_t17_calls_arrive_whole_however_their_stream_is_written(odd):
+async def test_calls_arrive_whole_however_their_stream_is_written(odd):
     await check_whole_calls(odd)
 
 
 @only_chat
 @over("comments-k3-noids-index0", "crlf-noise-split-noindex")
-async def test_t17_calls_arrive_whole_however_their_stream_is_written_over_chat(odd):
+async def test_calls_arrive_whole_however_their_stream_is_written_over_chat(odd):
     await check_whole_calls(odd)
 
 
@@ -251,7 +251,7 @@ def statuses(workflows):
 
 @pytest.mark.parametrize("shown", [True, False])
 @pytest.mark.parametrize("model", ["fake-r", "fake-thinktext", "fake-r-split-crlf"])
-async def test_t20_reasoning_is_shown_if_it_is_to_be(rack, model, shown):
+async def test_reasoning_is_shown_if_it_is_to_be(rack, model, shown):
     rack.become(model)
     rack.show(reasoning=shown)
     thread, events = await rack.chat.create("echo: hello")
@@ -274,7 +274,7 @@ async def test_t20_reasoning_is_shown_if_it_is_to_be(rack, model, shown):
 
 
 @pytest.mark.parametrize("model", ["fake", "fake-r", "fake-thinktext"])
-async def test_t15_t20_a_workflow_is_not_shown_to_the_model(rack, model):
+async def test_a_workflow_is_not_shown_to_the_model(rack, model):
     rack.become(model)
     thread, _ = await rack.chat.create('call note {"text": "milk"}')
     assert len(await rack.workflows(thread)) >= 1
@@ -312,7 +312,7 @@ async def test_tools_are_shown_if_they_are_to_be(rack, shown):
 
 
 @pytest.mark.parametrize("model", ["fake-search", "fake-r-search-crlf"])
-async def test_t20_what_a_search_found_is_named_as_the_source(rack, model):
+async def test_what_a_search_found_is_named_as_the_source(rack, model):
     rack.become(model)
     thread, events = await rack.chat.create("tell me")
     assert not errors_of(events), events
@@ -336,7 +336,7 @@ async def test_t20_what_a_search_found_is_named_as_the_source(rack, model):
 
 
 @only_responses
-async def test_t21_a_drawn_image_is_never_stored_nor_sent_as_base64(rack):
+async def test_a_drawn_image_is_never_stored_nor_sent_as_base64(rack):
     rack.become("fake-image")
     thread, events = await rack.chat.create("draw me")
     assert not errors_of(events), events
@@ -379,7 +379,7 @@ def check_told(events, workflows):
         ("fake-length", 'call note {"text": "the call is cut off"}'),
     ],
 )
-async def test_t12_nothing_is_under_way_after_a_failure(rack, model, asked):
+async def test_nothing_is_under_way_after_a_failure(rack, model, asked):
     rack.become(model)
     client = rack.chat.server.assembly.entry.agent.model._client
     with pytest.MonkeyPatch.context() as patched:
@@ -411,7 +411,7 @@ async def ended(chat):
         ("fake-noids", "call nap {}", "custom"),
     ],
 )
-async def test_t3_nothing_is_under_way_after_hanging_up(rack, model, asked, task):
+async def test_nothing_is_under_way_after_hanging_up(rack, model, asked, task):
     rack.become(model)
     naps = asked == "call nap {}"
     async with rack.chat.stream("threads.create", input=message(asked)) as events:
@@ -431,7 +431,7 @@ async def test_t3_nothing_is_under_way_after_hanging_up(rack, model, asked, task
     assert (NO_RESULT in answer_of(events)) is naps
 
 
-async def test_t4_hanging_up_while_something_is_being_written_stops_a_tool_at_once(rack, monkeypatch):
+async def test_hanging_up_while_something_is_being_written_stops_a_tool_at_once(rack, monkeypatch):
     store = rack.chat.server.store
     write, writing = store.write, asyncio.Event()
 

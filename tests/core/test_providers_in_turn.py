@@ -1,4 +1,4 @@
-"""Long conversations over every API, and conversations that change their provider (T1 T2 T15 T32)."""
+"""Long conversations over every API, and conversations that change their provider."""
 
 import json
 import re
@@ -51,7 +51,7 @@ async def say(chat, thread, text, **options):
     [[OPENAI], [OTHER], [OPENAI, GEMINI], [GEMINI, OPENAI]],
     ids=" then ".join,
 )
-async def test_t1_t2_t15_fifty_turns_are_stored_whole_and_the_early_results_are_still_seen(providers, models):
+async def test_fifty_turns_are_stored_whole_and_the_early_results_are_still_seen(providers, models):
     async with serving(providers()) as chat:
         thread, said = None, []
         for turn in range(50):
@@ -97,7 +97,7 @@ async def test_reasoning_goes_back_to_the_model_that_thought_it_and_to_no_other(
         assert [one for one in sent if one.get("type") == "reasoning"][:2] == thoughts
 
 
-async def test_t32_nothing_is_kept_at_the_provider(providers, upstream):
+async def test_nothing_is_kept_at_the_provider(providers, upstream):
     async with serving(providers()) as chat:
         await say(chat, None, "hello", model=OPENAI)
         sent = upstream.state.log[-1]["body"]
@@ -115,7 +115,7 @@ async def test_a_model_without_reasoning_is_asked_for_it_once_and_answers_all_th
             assert upstream.state.requests - before == asked
 
 
-async def test_t32_a_handoff_may_lead_to_another_provider(providers):
+async def test_a_handoff_may_lead_to_another_provider(providers):
     config = providers(
         agent="front",
         extra="",

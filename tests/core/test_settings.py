@@ -330,7 +330,7 @@ def test_a_missing_setting_is_an_error_if_it_is_required(refused):
     ]
 
 
-def test_t30_the_key_of_a_wrong_entry_of_a_table_is_named(refused):
+def test_the_key_of_a_wrong_entry_of_a_table_is_named(refused):
     [line] = refused({"limits": {"chat": 1, "upload": "many"}})
     assert "limits" in line
     assert "upload" in line
@@ -399,7 +399,7 @@ def test_paths_in_a_table_that_is_absent_are_relative_to_the_config_file_too(rea
 # -- secrets -------------------------------------------------------------------------------------------
 
 
-def test_t30_a_secret_is_never_shown(read):
+def test_a_secret_is_never_shown(read):
     secret = read({"key": SECRET}).key
     shown = [
         repr(secret),
@@ -414,7 +414,7 @@ def test_t30_a_secret_is_never_shown(read):
     assert secret.reveal() == SECRET
 
 
-def test_t30_a_struct_does_not_show_its_secrets(read):
+def test_a_struct_does_not_show_its_secrets(read):
     table = {"key": SECRET, "keys": [SECRET], "pool": {"dsn": SECRET}, "pools": {"a": {"dsn": SECRET}}}
     settings = read(table, SECRET_FROM_VARIABLE=SECRET)
     assert SECRET not in repr(settings)
@@ -422,7 +422,7 @@ def test_t30_a_struct_does_not_show_its_secrets(read):
     assert "****" in repr(settings)
 
 
-def test_t30_a_secret_cannot_be_written_out_by_accident(read):
+def test_a_secret_cannot_be_written_out_by_accident(read):
     settings = read({"key": SECRET})
     for write in (msgspec.json.encode, msgspec.to_builtins):
         with pytest.raises(TypeError) as caught:
@@ -457,11 +457,11 @@ def test_secrets_are_compared_by_value():
         {"limits": {"a": SECRET}},
     ],
 )
-def test_t30_a_value_of_the_wrong_type_is_not_shown(refused, table):
+def test_a_value_of_the_wrong_type_is_not_shown(refused, table):
     assert refused(table)  # and SECRET is in none of the lines
 
 
-def test_t30_neither_the_error_nor_its_chain_shows_a_secret(refused, problems):
+def test_neither_the_error_nor_its_chain_shows_a_secret(refused, problems):
     refused({"count": SECRET, "level": {"env": "LEVEL"}}, LEVEL=SECRET)
     with pytest.raises(ConfigError) as caught:
         problems.raise_if_any()

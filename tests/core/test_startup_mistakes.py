@@ -541,7 +541,7 @@ def test_two_distributions_must_not_bring_one_plugin(command, folder, site):
         assert part in line
 
 
-def test_t30_a_coroutine_from_a_hook_is_closed_and_warns_of_nothing(folder, site, recwarn):
+def test_a_coroutine_from_a_hook_is_closed_and_warns_of_nothing(folder, site, recwarn):
     site.install("broken", PLUGIN_MISTAKES["a hook that returns a coroutine, t30"].plugins["broken"].body)
     mistake_of(start("check", write(folder, config("broken"))))
     assert [str(warning.message) for warning in recwarn] == []

@@ -64,7 +64,7 @@ async def rows(database: Database, *columns) -> list[tuple]:
         return sorted(tuple(row) for row in await connection.execute(select(*columns)))
 
 
-async def test_t31_the_tables_are_what_the_migrations_make(database):
+async def test_the_tables_are_what_the_migrations_make(database):
     def compare(connection):
         from alembic.autogenerate import compare_metadata
         from alembic.runtime.migration import MigrationContext
@@ -78,12 +78,12 @@ async def test_t31_the_tables_are_what_the_migrations_make(database):
     assert all(name.startswith("chatrack_") for name in names)
 
 
-async def test_t7_every_table_names_the_owner_of_its_rows():
+async def test_every_table_names_the_owner_of_its_rows():
     for table in metadata.tables.values():
         assert {"tenant_id", "user_id"} <= set(table.c.keys()), table.name
 
 
-async def test_t31_migrating_again_does_nothing_and_a_newer_database_is_refused(database):
+async def test_migrating_again_does_nothing_and_a_newer_database_is_refused(database):
     assert await migrate(store_migrations(database)) == (HEAD, HEAD)
     await database.write(
         lambda connection: connection.execute(text("UPDATE chatrack_version SET version_num='9999'"))
@@ -152,7 +152,7 @@ async def test_usage_that_is_noted_again_replaces_what_was_noted(store, database
     assert await rows(database, usage.c.turn_id, usage.c.input_tokens) == [(lease.turn_id, 2**40)]
 
 
-async def test_t22_a_thread_leaves_nothing_behind_but_what_was_used(store, database):
+async def test_a_thread_leaves_nothing_behind_but_what_was_used(store, database):
     attachment = FileAttachment(id=new_id("attachment"), name="a", mime_type="text/plain")
     await store.save_attachment(attachment, MINE)
     one, other = item("thr_1"), item("thr_2")
@@ -180,7 +180,7 @@ async def test_t22_a_thread_leaves_nothing_behind_but_what_was_used(store, datab
     }
 
 
-async def test_t3_a_write_that_has_begun_goes_on_without_its_caller_and_stopping_waits_for_it(database):
+async def test_a_write_that_has_begun_goes_on_without_its_caller_and_stopping_waits_for_it(database):
     begun = asyncio.Event()
 
     async def work(connection) -> None:

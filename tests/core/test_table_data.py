@@ -331,8 +331,8 @@ def test_a_column_that_is_not_there_is_named(mistake):
 
 
 def test_parts_have_to_name_what_they_belong_to():
-    with pytest.raises(ValueError, match=r"chatrack_threads.*`of`"):
-        OwnedTable(table=threads, kind="thread", parts=[OwnedTable(table=items, kind="item")])
+    with pytest.raises(ValueError, match=r"chatrack_threads.*`parent_key`"):
+        OwnedTable(table=threads, kind="thread", children=[OwnedTable(table=items, kind="item")])
 
 
 def test_a_table_without_owners_is_refused():

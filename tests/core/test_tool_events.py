@@ -140,7 +140,7 @@ async def test_a_widget_of_a_tool_is_shown_stored_and_told_to_the_model(stage):
     assert "Hello card" in seen
 
 
-async def test_t13_hidden_items_of_tools_reach_the_model_and_never_the_wire(stage):
+async def test_hidden_items_of_tools_reach_the_model_and_never_the_wire(stage):
     thread, events = await stage.create('call whisper {"text": "psst"}')
     assert not errors_of(events)
     assert {item["type"] for item in await stage.items(thread)} == {"user_message", "assistant_message"}
@@ -154,7 +154,7 @@ async def test_t13_hidden_items_of_tools_reach_the_model_and_never_the_wire(stag
     assert "psst" in answer_of(await stage.say(thread, "history?"))
 
 
-async def test_t8_t13_a_thread_event_of_a_tool_shows_only_what_a_client_may_see(stage):
+async def test_a_thread_event_of_a_tool_shows_only_what_a_client_may_see(stage):
     _, events = await stage.create("call rename {}")
     [updated] = [event["thread"] for event in events if event["type"] == "thread.updated"]
     assert "SECRET" not in json.dumps(updated)
@@ -195,7 +195,7 @@ async def test_a_sync_action_gives_the_item_it_changed(stage):
     assert (await stage.items(thread))[1] == answer["updated_item"]
 
 
-async def test_t13_a_sync_action_does_not_give_hidden_items(stage):
+async def test_a_sync_action_does_not_give_hidden_items(stage):
     thread, _ = await stage.create("hi")
     answer = await stage.get("threads.sync_custom_action", thread_id=thread, action={"type": "stage.whisper"})
     assert answer == {}

@@ -38,18 +38,18 @@ async def test_a_plan_that_fails_to_begin_gives_the_thread_back(chat, monkeypatc
 
 
 async def test_an_unfinished_item_that_cannot_be_saved_holds_up_nobody_else(configure, monkeypatch):
-    from chatrack.chat.turns.writer import Transcript
+    from chatrack.chat.turns.writer import TurnWriter
 
     async with serving(configure(model="fake-n60-d20", chat="checkpoint = 0.05")) as chat:
         bad, _ = None, None
-        unsaved = Transcript.unsaved
+        unsaved = TurnWriter.unsaved
 
         def fragile(self):
             if self.lease.thread_id == bad:
                 raise UnicodeEncodeError("utf-8", "x", 0, 1, "surrogates not allowed")
             return unsaved(self)
 
-        monkeypatch.setattr(Transcript, "unsaved", fragile)
+        monkeypatch.setattr(TurnWriter, "unsaved", fragile)
         async with chat.stream("threads.create", input=message("one")) as one:
             bad = (await anext(one))["thread"]["id"]
             thread, events = await asyncio.wait_for(chat.create("two"), 20)
@@ -61,9 +61,9 @@ async def test_an_unfinished_item_that_cannot_be_saved_holds_up_nobody_else(conf
         assert thread != bad
 
 
-async def test_t3_a_write_that_was_begun_is_finished_whoever_is_cancelled(chat):
-    from chatrack.chat.turns.channel import Subscriber
-    from chatrack.chat.turns.writer import Transcript
+async def test_a_write_that_was_begun_is_finished_whoever_is_cancelled(chat):
+    from chatrack.chat.turns.channel import EventChannel
+    from chatrack.chat.turns.writer import TurnWriter
     from chatrack.ids import new_id
     from chatrack.interfaces import Lease, User
 
@@ -80,7 +80,7 @@ async def test_t3_a_write_that_was_begun_is_finished_whoever_is_cancelled(chat):
     from chatrack.clock import now
 
     lease = Lease(thread_id="thr", turn_id="trn", fence=1, user=User(id="u"))
-    transcript = Transcript(Slow(), lease, Subscriber(1000), uncommitted=False)
+    transcript = TurnWriter(Slow(), lease, EventChannel(1000), uncommitted=False)
 
     def done(text):
         item = AssistantMessageItem(
@@ -112,7 +112,7 @@ async def test_a_slow_title_keeps_no_thread_busy_and_fails_no_turn(configure, up
         assert (await chat.get("threads.get_by_id", thread_id=thread))["title"] == "echo: hello"
 
 
-async def test_t10_a_retry_that_is_stopped_undoes_nothing_of_what_was_there(configure):
+async def test_a_retry_that_is_stopped_undoes_nothing_of_what_was_there(configure):
     async with serving(configure(chat="checkpoint = 0.05")) as chat:
         thread, _ = await chat.create("tell me")
         await chat.say(thread, "echo: two")

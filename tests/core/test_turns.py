@@ -1,4 +1,4 @@
-"""Turns over both of OpenAI's APIs and every kind of store, against an upstream that refuses what the real one refuses."""
+"""TurnManager over both of OpenAI's APIs and every kind of store, against an upstream that refuses what the real one refuses."""
 
 import asyncio
 import json
@@ -33,7 +33,7 @@ async def until(condition, seconds: float = 5.0):
 
 
 @over_apis_and_stores
-async def test_t1_t2_many_turns_are_stored_each_once_and_in_order(configure, api):
+async def test_many_turns_are_stored_each_once_and_in_order(configure, api):
     async with serving(configure(api=api)) as chat:
         thread, events = await chat.create("echo: answer 0")
         assert answer_of(events) == "answer 0"
@@ -48,7 +48,7 @@ async def test_t1_t2_many_turns_are_stored_each_once_and_in_order(configure, api
 
 
 @over_apis_and_stores
-async def test_t1_a_message_has_one_id_of_ours_from_its_first_event_to_its_last(configure, api):
+async def test_a_message_has_one_id_of_ours_from_its_first_event_to_its_last(configure, api):
     async with serving(configure(api=api)) as chat:
         thread, events = await chat.create("hello")
         ids = {event["item_id"] for event in events if event["type"] == "thread.item.updated"}
@@ -62,13 +62,13 @@ async def test_t1_a_message_has_one_id_of_ours_from_its_first_event_to_its_last(
 
 
 @not_about_the_store
-async def test_t9_ids_carry_at_least_122_bits(chat):
+async def test_ids_carry_at_least_122_bits(chat):
     thread, _ = await chat.create("hello")
     for value in [thread, *(item["id"] for item in await chat.items(thread))]:
         assert len(value.partition("_")[2]) == 32
 
 
-async def test_t8_every_time_on_the_wire_is_utc(chat):
+async def test_every_time_on_the_wire_is_utc(chat):
     thread, events = await chat.create("hello")
     items = await chat.items(thread)
     times = [events[0]["thread"]["created_at"], *(item["created_at"] for item in items)]
@@ -78,7 +78,7 @@ async def test_t8_every_time_on_the_wire_is_utc(chat):
 
 
 @over_apis_and_stores
-async def test_t15_tool_calls_and_results_are_remembered_and_never_shown(configure, api):
+async def test_tool_calls_and_results_are_remembered_and_never_shown(configure, api):
     async with serving(configure(api=api)) as chat:
         thread, events = await chat.create('call create_todo {"title": "buy milk"}')
         assert not errors_of(events)
@@ -95,7 +95,7 @@ async def test_t15_tool_calls_and_results_are_remembered_and_never_shown(configu
 
 
 @over_apis_and_stores
-async def test_t15_parallel_calls_keep_their_results(configure, api):
+async def test_parallel_calls_keep_their_results(configure, api):
     async with serving(configure(api=api)) as chat:
         thread, events = await chat.create(
             'call create_todo {"title": "one"}\ncall create_todo {"title": "two"}'
@@ -119,7 +119,7 @@ async def test_a_tool_that_fails_tells_the_model_and_not_the_user_and_the_turn_g
 
 
 @over_apis_and_stores
-async def test_t3_t4_hanging_up_stops_the_model_and_keeps_the_partial_answer(configure, upstream, api):
+async def test_hanging_up_stops_the_model_and_keeps_the_partial_answer(configure, upstream, api):
     async with serving(configure(api=api, model="fake-n200-d20")) as chat:
         received = ""
         async with chat.stream("threads.create", input=message("tell me")) as events:
@@ -185,7 +185,7 @@ async def test_a_message_sent_while_the_turn_before_is_being_cancelled_waits_for
         assert types == ["user_message", "assistant_message"] * 2
 
 
-async def test_t11_a_second_turn_in_a_busy_thread_is_a_409(configure):
+async def test_a_second_turn_in_a_busy_thread_is_a_409(configure):
     async with serving(configure(model="fake-n100-d20", chat="busy_wait = 0.3")) as chat:
         async with chat.stream("threads.create", input=message("tell me")) as events:
             thread = (await anext(events))["thread"]["id"]
@@ -197,7 +197,7 @@ async def test_t11_a_second_turn_in_a_busy_thread_is_a_409(configure):
         assert [item["type"] for item in await chat.items(thread)] == ["user_message", "assistant_message"]
 
 
-async def test_t11_a_rename_during_a_turn_stays(configure):
+async def test_a_rename_during_a_turn_stays(configure):
     async with serving(configure(model="fake-n30-d20")) as chat:
         async with chat.stream("threads.create", input=message("tell me")) as events:
             thread = (await anext(events))["thread"]["id"]
@@ -208,7 +208,7 @@ async def test_t11_a_rename_during_a_turn_stays(configure):
 
 
 @over_apis_and_stores
-async def test_t12_text_that_was_seen_before_a_failure_is_kept(configure, api):
+async def test_text_that_was_seen_before_a_failure_is_kept(configure, api):
     async with serving(configure(api=api, model="fake-n50-x20-d2", tools="[]")) as chat:
         thread, events = await chat.create("tell me")
         seen = "".join(event["update"]["delta"] for event in events if is_delta(event))
@@ -239,7 +239,7 @@ async def test_a_provider_that_refuses_ends_the_stream_with_an_error_event(confi
 
 
 @over_apis_and_stores
-async def test_t10_a_retry_replaces_the_old_answer_once_the_new_one_is_complete(configure, api):
+async def test_a_retry_replaces_the_old_answer_once_the_new_one_is_complete(configure, api):
     async with serving(configure(api=api)) as chat:
         thread, _ = await chat.create("echo: first")
         await chat.say(thread, 'call create_todo {"title": "x"}')
@@ -256,7 +256,7 @@ async def test_t10_a_retry_replaces_the_old_answer_once_the_new_one_is_complete(
 
 
 @over_apis_and_stores
-async def test_t10_a_retry_that_fails_leaves_the_old_answer(configure, api):
+async def test_a_retry_that_fails_leaves_the_old_answer(configure, api):
     async with serving(configure(api=api)) as chat:
         thread, _ = await chat.create("tell me")
         before = await chat.items(thread)
@@ -269,7 +269,7 @@ async def test_t10_a_retry_that_fails_leaves_the_old_answer(configure, api):
         assert await chat.items(thread) == before
 
 
-async def test_t10_a_running_retry_is_invisible_and_a_cancelled_one_changes_nothing(configure):
+async def test_a_running_retry_is_invisible_and_a_cancelled_one_changes_nothing(configure):
     async with serving(configure(chat="checkpoint = 0.05")) as chat:
         thread, _ = await chat.create("tell me")
         before = await chat.items(thread)
@@ -348,7 +348,7 @@ async def test_feedback_is_stored_and_the_newest_counts(chat):
     assert rows == [(item, "negative")]
 
 
-async def test_t22_deleting_a_thread_takes_everything_along_and_stops_its_turn(configure, upstream):
+async def test_deleting_a_thread_takes_everything_along_and_stops_its_turn(configure, upstream):
     async with serving(configure(model="fake-n200-d20")) as chat:
         async with chat.stream("threads.create", input=message("tell me")) as events:
             thread = (await anext(events))["thread"]["id"]
@@ -370,7 +370,7 @@ async def test_t22_deleting_a_thread_takes_everything_along_and_stops_its_turn(c
                 ).scalar() == 0
 
 
-async def test_t25_a_thread_comes_with_its_oldest_items_and_pages_on_from_there(chat):
+async def test_a_thread_comes_with_its_oldest_items_and_pages_on_from_there(chat):
     thread, _ = await chat.create("echo: 0")
     for number in range(1, 13):
         await chat.say(thread, f"echo: {number}")

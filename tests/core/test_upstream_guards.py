@@ -10,7 +10,7 @@ from agents.tracing import TracingProcessor, get_trace_provider, set_trace_proce
 from tests.support.serving import errors_of, message, serving
 
 
-async def test_t26_no_request_builds_a_type_adapter(chat, monkeypatch):
+async def test_no_request_builds_a_type_adapter(chat, monkeypatch):
     thread, _ = await chat.create("warm up")
     built = []
     original = pydantic.TypeAdapter.__init__
@@ -49,7 +49,7 @@ class Recorder(TracingProcessor):
         pass
 
 
-async def test_t28_turns_are_not_traced_to_anyone(configure):
+async def test_turns_are_not_traced_to_anyone(configure):
     recorder = Recorder()
     provider = get_trace_provider()
     before = list(provider._multi_processor._processors)
@@ -63,7 +63,7 @@ async def test_t28_turns_are_not_traced_to_anyone(configure):
         set_trace_processors(before)
 
 
-async def test_t23_a_turn_that_fails_leaves_no_headers_behind(configure, api):
+async def test_a_turn_that_fails_leaves_no_headers_behind(configure, api):
     async with serving(configure(api=api, model="fake-n50-x5")) as chat:
         assert errors_of(await chat.events("threads.create", input=message("tell me")))
     assert CHAT_HEADERS.get() is None

@@ -1,4 +1,4 @@
-"""A server that is told to stop (T33: uvicorn alone waits for its connections first, and then truncates bodies)."""
+"""A server that is told to stop (uvicorn alone waits for its connections first, and then truncates bodies)."""
 
 import asyncio
 import signal
@@ -40,9 +40,7 @@ async def until_draining(chat):
 
 
 @either
-async def test_t33_a_stopping_server_is_alive_but_not_ready_and_takes_no_new_turns(
-    started, configure, number
-):
+async def test_a_stopping_server_is_alive_but_not_ready_and_takes_no_new_turns(started, configure, number):
     server = await started.serve(configure(model="fake-n60-d40", tools="[]", server="shutdown_grace = 60"))
     async with server.chat() as chat:
         other, _ = await chat.create("echo: before")
@@ -74,7 +72,7 @@ async def test_t33_a_stopping_server_is_alive_but_not_ready_and_takes_no_new_tur
 
 
 @terminated
-async def test_t33_a_stream_that_can_finish_within_the_grace_finishes_whole(started, configure, number):
+async def test_a_stream_that_can_finish_within_the_grace_finishes_whole(started, configure, number):
     config = configure(model="fake-n60-d20", tools="[]", server="shutdown_grace = 60")
     server = await started.serve(config)
     async with server.chat() as chat, answering(chat) as (stream, events):
@@ -91,7 +89,7 @@ async def test_t33_a_stream_that_can_finish_within_the_grace_finishes_whole(star
 
 
 @terminated
-async def test_t33_a_stream_that_cannot_finish_ends_with_an_error_and_its_text_is_kept(
+async def test_a_stream_that_cannot_finish_ends_with_an_error_and_its_text_is_kept(
     started, configure, provider, number
 ):
     config = configure(
@@ -121,7 +119,7 @@ async def test_t33_a_stream_that_cannot_finish_ends_with_an_error_and_its_text_i
 
 
 @terminated
-async def test_t33_a_second_signal_cuts_the_grace_short(started, configure, number):
+async def test_a_second_signal_cuts_the_grace_short(started, configure, number):
     server = await started.serve(configure(model=ENDLESS, tools="[]", server="shutdown_grace = 600"))
     async with server.chat() as chat, answering(chat) as (stream, events):
         server.send(number)
@@ -136,7 +134,7 @@ async def test_t33_a_second_signal_cuts_the_grace_short(started, configure, numb
 
 
 @terminated
-async def test_t33_the_grace_ends_as_soon_as_the_last_turn_does(started, configure, number):
+async def test_the_grace_ends_as_soon_as_the_last_turn_does(started, configure, number):
     server = await started.serve(configure(model=ENDLESS, tools="[]", server="shutdown_grace = 600"))
     async with server.chat() as chat, answering(chat):
         server.send(number)
@@ -147,7 +145,7 @@ async def test_t33_the_grace_ends_as_soon_as_the_last_turn_does(started, configu
 
 
 @terminated
-async def test_t33_a_message_that_waits_for_its_thread_is_refused_or_stored_but_not_lost(
+async def test_a_message_that_waits_for_its_thread_is_refused_or_stored_but_not_lost(
     started, configure, number
 ):
     config = configure(model=ENDLESS, tools="[]", server="shutdown_grace = 1", chat="busy_wait = 600")
@@ -179,7 +177,7 @@ async def test_t33_a_message_that_waits_for_its_thread_is_refused_or_stored_but_
 
 
 @either
-async def test_t33_an_idle_server_stops_at_once(started, configure, number):
+async def test_an_idle_server_stops_at_once(started, configure, number):
     server = await started.serve(configure(server="shutdown_grace = 600"))
     assert await server.stop(number, SOON) == 0
     server.assert_clean()
@@ -187,7 +185,7 @@ async def test_t33_an_idle_server_stops_at_once(started, configure, number):
 
 @only_sqlite("a connection that asks for nothing does not reach the store")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
-async def test_t33_an_idle_connection_does_not_keep_the_server(started, configure, number):
+async def test_an_idle_connection_does_not_keep_the_server(started, configure, number):
     server = await started.serve(configure(server="shutdown_grace = 600"))
     async with server.http() as http:
         await http.get("/health")  # the connection stays in the pool
@@ -199,7 +197,7 @@ async def test_t33_an_idle_connection_does_not_keep_the_server(started, configur
 
 @only_sqlite("half a request does not reach the store")
 @terminated
-async def test_t33_a_request_that_never_arrives_whole_does_not_keep_the_server(started, configure, number):
+async def test_a_request_that_never_arrives_whole_does_not_keep_the_server(started, configure, number):
     server = await started.serve(configure(server="shutdown_grace = 1"))
     with connect(server) as half:
         half.sendall(
@@ -213,7 +211,7 @@ async def test_t33_a_request_that_never_arrives_whole_does_not_keep_the_server(s
 
 @only_sqlite("what a reader does not take is in memory")
 @terminated
-async def test_t33_a_reader_that_does_not_read_does_not_keep_the_server(started, configure, provider, number):
+async def test_a_reader_that_does_not_read_does_not_keep_the_server(started, configure, provider, number):
     config = configure(
         model="fake-n90000-k300", tools="[]", server="shutdown_grace = 1\nstream_buffer = 100000000"
     )
@@ -227,7 +225,7 @@ async def test_t33_a_reader_that_does_not_read_does_not_keep_the_server(started,
 
 
 @terminated
-async def test_t33_many_streams_that_cannot_finish_all_end_properly(started, configure, number):
+async def test_many_streams_that_cannot_finish_all_end_properly(started, configure, number):
     config = configure(model=ENDLESS, tools="[]", server="shutdown_grace = 1")
     server = await started.serve(config)
     async with server.chat() as chat:

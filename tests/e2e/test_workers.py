@@ -1,4 +1,4 @@
-"""Several processes behind one port (T33: a worker that cannot start must not be started again for ever)."""
+"""Several processes behind one port (a worker that cannot start must not be started again for ever)."""
 
 import asyncio
 import os
@@ -145,7 +145,7 @@ async def test_a_worker_that_is_killed_is_replaced(started, configure):
 
 @about_processes
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
-async def test_t33_a_signal_to_the_parent_ends_all_workers(started, configure, number):
+async def test_a_signal_to_the_parent_ends_all_workers(started, configure, number):
     server = await started.serve(configure(), *BOTH)
     pids = await server.ready_workers(2)
     assert await server.stop(number, SOON) == 0
@@ -154,7 +154,7 @@ async def test_t33_a_signal_to_the_parent_ends_all_workers(started, configure, n
 
 
 @about_processes
-async def test_t33_streams_finish_within_the_grace_when_the_parent_is_told_to_stop(started, configure):
+async def test_streams_finish_within_the_grace_when_the_parent_is_told_to_stop(started, configure):
     server = await started.serve(
         configure(model="fake-n60-d20", tools="[]", server="shutdown_grace = 60"), *BOTH
     )
@@ -171,7 +171,7 @@ async def test_t33_streams_finish_within_the_grace_when_the_parent_is_told_to_st
 
 
 @about_processes
-async def test_t33_ctrl_c_in_a_terminal_which_reaches_parent_and_workers_leaves_streams_their_grace(
+async def test_ctrl_c_in_a_terminal_which_reaches_parent_and_workers_leaves_streams_their_grace(
     started, configure
 ):
     server = await started.serve(
@@ -189,7 +189,7 @@ async def test_t33_ctrl_c_in_a_terminal_which_reaches_parent_and_workers_leaves_
 
 
 @about_processes
-async def test_t33_a_second_signal_to_the_parent_cuts_the_grace_short(started, configure):
+async def test_a_second_signal_to_the_parent_cuts_the_grace_short(started, configure):
     config = configure(model="fake-n20000-d50", tools="[]", server="shutdown_grace = 60")
     server = await started.serve(config, *BOTH)
     pids = await server.ready_workers(2)
@@ -209,7 +209,7 @@ async def test_t33_a_second_signal_to_the_parent_cuts_the_grace_short(started, c
 
 @about_processes
 @pytest.mark.parametrize("then", ["raise", "die"])
-async def test_t33_workers_that_cannot_start_end_the_parent(started, unsteady, tmp_path, then):
+async def test_workers_that_cannot_start_end_the_parent(started, unsteady, tmp_path, then):
     config, environ = unsteady(1, then)
     server = started.spawn(config, *BOTH, environ=environ)
     assert await server.wait(60) == 2
@@ -226,7 +226,7 @@ async def test_t33_workers_that_cannot_start_end_the_parent(started, unsteady, t
 
 @about_processes
 @pytest.mark.parametrize("then", ["raise", "die"])
-async def test_t33_a_replacement_that_cannot_start_ends_the_parent(started, unsteady, tmp_path, then):
+async def test_a_replacement_that_cannot_start_ends_the_parent(started, unsteady, tmp_path, then):
     config, environ = unsteady(3, then)
     server = await started.serve(config, *BOTH, environ=environ)
     pids = await server.ready_workers(2)
@@ -240,7 +240,7 @@ async def test_t33_a_replacement_that_cannot_start_ends_the_parent(started, unst
 
 
 @about_processes
-async def test_t33_workers_that_die_again_and_again_end_the_parent(started, configure):
+async def test_workers_that_die_again_and_again_end_the_parent(started, configure):
     server = await started.serve(configure(), *BOTH)
     killed = set()
     deadline = time.monotonic() + 90
@@ -259,7 +259,7 @@ async def test_t33_workers_that_die_again_and_again_end_the_parent(started, conf
 
 
 @about_processes
-async def test_t33_a_mistake_in_the_config_ends_the_start_before_there_are_workers(started, write_config):
+async def test_a_mistake_in_the_config_ends_the_start_before_there_are_workers(started, write_config):
     config = write_config('enabled = ["sqlite_store", "no_such_plugin"]\n')
     server = started.spawn(config, *BOTH)
     assert await server.wait(60) == 2
@@ -268,7 +268,7 @@ async def test_t33_a_mistake_in_the_config_ends_the_start_before_there_are_worke
 
 
 @about_processes
-async def test_t33_a_port_that_is_taken_ends_the_start_before_there_are_workers(started, configure):
+async def test_a_port_that_is_taken_ends_the_start_before_there_are_workers(started, configure):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         server = started.spawn(configure(), *BOTH, port=port)
@@ -278,7 +278,7 @@ async def test_t33_a_port_that_is_taken_ends_the_start_before_there_are_workers(
 
 
 @about_processes
-async def test_t33_a_plugin_that_never_starts_ends_the_start_before_there_are_workers(
+async def test_a_plugin_that_never_starts_ends_the_start_before_there_are_workers(
     started, unsteady, tmp_path
 ):
     config, environ = unsteady(0)
@@ -291,7 +291,7 @@ async def test_t33_a_plugin_that_never_starts_ends_the_start_before_there_are_wo
 
 
 @only_sqlite("other kinds are not opened but connected to: see the tests of their plugins")
-async def test_t33_a_database_that_cannot_be_opened_ends_the_start_before_there_are_workers(
+async def test_a_database_that_cannot_be_opened_ends_the_start_before_there_are_workers(
     started, configure, tmp_path
 ):
     (tmp_path / "chat.db").mkdir()

@@ -1,4 +1,4 @@
-"""Plugins that are really installed for a test: distributions in a folder of its own on the path."""
+"""PluginManager that are really installed for a test: distributions in a folder of its own on the path."""
 
 import contextlib
 import importlib

@@ -1,4 +1,4 @@
-"""Time as Chatrack writes it: aware, UTC, `Z` on the wire (T8)."""
+"""Time as Chatrack writes it: aware, UTC, `Z` on the wire."""
 
 from datetime import UTC, datetime
 

@@ -129,7 +129,7 @@ class HookSpecs:
             @chatrack.hookimpl
             def user_data(self, database):
                 rolls = OwnedTable(
-                    table=rolls_table, kind="roll", moments=["rolled_at"], age="rolled_at"
+                    table=rolls_table, kind="roll", timestamps=["rolled_at"], age="rolled_at"
                 )
                 return TableData(database, name="dice", tables=[rolls])
         """

@@ -1,4 +1,4 @@
-"""Ids: a prefix that says what it is, and a UUIDv7 (48 time-ordered and 74 random bits) (T9)."""
+"""Ids: a prefix that says what it is, and a UUIDv7 (48 time-ordered and 74 random bits)."""
 
 import uuid_utils
 from chatkit.store import StoreItemType

@@ -67,7 +67,7 @@ class TestGeminiThatSigns(Gemini):
         return "fake-gemini3"
 
     @pytest.mark.parametrize("streamed", [True, False])
-    async def test_t17_own_calls_keep_their_signatures_and_those_of_others_get_one(
+    async def test_own_calls_keep_their_signatures_and_those_of_others_get_one(
         self, model, upstream, streamed
     ):
         agent = agents.Agent(name="a", model=model, tools=[look])

@@ -3,24 +3,24 @@
 from chatrack.assembly.assembly import Assembly, assemble, is_loopback
 from chatrack.assembly.binding import BoundAgent
 from chatrack.assembly.copying import Progress, copy_all
-from chatrack.assembly.pairing import load_end, pair
-from chatrack.assembly.running import connected, migrate_all, migrations_in_sql, rehearse, running
-from chatrack.assembly.user_data import Kept, kept
+from chatrack.assembly.pairing import load_side, pair
+from chatrack.assembly.running import connected, dry_start, migrate_all, migrations_in_sql, running
+from chatrack.assembly.user_data import UserDataService, open_user_data
 
 __all__ = [
     "Assembly",
     "BoundAgent",
-    "Kept",
     "Progress",
+    "UserDataService",
     "assemble",
     "connected",
     "copy_all",
+    "dry_start",
     "is_loopback",
-    "kept",
-    "load_end",
+    "load_side",
     "migrate_all",
     "migrations_in_sql",
+    "open_user_data",
     "pair",
-    "rehearse",
     "running",
 ]

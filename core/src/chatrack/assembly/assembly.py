@@ -11,7 +11,7 @@ from litestar.types import ControllerRouterHandler
 
 from chatrack.assembly.binding import BoundAgent, bind, entry_address, override
 from chatrack.assembly.models import ModelFactory, NamedModel, NamedTranscriber
-from chatrack.assembly.names import NameMistake, Registry
+from chatrack.assembly.names import NameLookupError, Registry
 from chatrack.config import ChatTable, Config, load_config
 from chatrack.errors import ConfigError
 from chatrack.interfaces import (
@@ -25,8 +25,8 @@ from chatrack.interfaces import (
     Tool,
     UserData,
 )
-from chatrack.plugins import Contribution, Installed, Plugins, discover, load
-from chatrack.settings import Problems, closest
+from chatrack.plugins import HookResult, Installed, PluginManager, discover, load
+from chatrack.settings import Problems, did_you_mean
 
 if TYPE_CHECKING:
     from chatrack.sql.database import Database
@@ -58,7 +58,7 @@ class Assembly(msgspec.Struct, frozen=True, kw_only=True):
 
     config: Config
     installed: Mapping[str, Installed]
-    plugins: Plugins
+    plugins: PluginManager
     store: Store
     store_plugin: str
     authenticators: Sequence[Authenticator]
@@ -69,10 +69,10 @@ class Assembly(msgspec.Struct, frozen=True, kw_only=True):
     selectable: Mapping[str, NamedModel]
     transcriber: NamedTranscriber | None
     actions: Mapping[str, ActionHandler]
-    user_data: Sequence[Contribution[UserData]]
-    migrations: Sequence[Contribution[Migrations]]
-    routes: Sequence[Contribution[Sequence[ControllerRouterHandler]]]
-    lifespans: Sequence[Contribution[AbstractAsyncContextManager[Any]]]
+    user_data: Sequence[HookResult[UserData]]
+    migrations: Sequence[HookResult[Migrations]]
+    routes: Sequence[HookResult[Sequence[ControllerRouterHandler]]]
+    lifespans: Sequence[HookResult[AbstractAsyncContextManager[Any]]]
     notes: Sequence[str]
 
     def create_model(self, name: str | None = None) -> Model:
@@ -143,7 +143,7 @@ def assemble(
 
 def _plugins(
     config: Config, installed: Mapping[str, Installed], problems: Problems
-) -> tuple[Plugins, list[str]]:
+) -> tuple[PluginManager, list[str]]:
     notes = []
     for name in config.plugins:
         if name in config.enabled:
@@ -151,15 +151,15 @@ def _plugins(
         if name in installed:
             notes.append(f"[plugins.{name}] is ignored: the plugin is installed but not enabled")
         else:
-            problems.add(f"plugins.{name}", f"no such plugin is installed{closest(name, installed)}")
+            problems.add(f"plugins.{name}", f"no such plugin is installed{did_you_mean(name, installed)}")
     loaded = load(
         config.enabled, config.plugins, installed=installed, source=config.source, problems=problems
     )
     problems.raise_if_any()  # what follows would only repeat what is missing
-    return Plugins(loaded, config.source.file), notes
+    return PluginManager(loaded, config.source.file), notes
 
 
-def _providers(plugins: Plugins, problems: Problems) -> dict[str, ModelProvider]:
+def _providers(plugins: PluginManager, problems: Problems) -> dict[str, ModelProvider]:
     providers: dict[str, ModelProvider] = {}
     owners: dict[str, str] = {}
     for given in plugins.model_providers():
@@ -195,7 +195,7 @@ def _transcriber(models: ModelFactory, chat: ChatTable, problems: Problems) -> N
         return None
 
 
-def _tools(plugins: Plugins, database: "Database | None", problems: Problems) -> Registry[Tool]:
+def _tools(plugins: PluginManager, database: "Database | None", problems: Problems) -> Registry[Tool]:
     registry: Registry[Tool] = Registry("tool")
     for given in plugins.tools(database):
         for tool in given.value:
@@ -203,7 +203,7 @@ def _tools(plugins: Plugins, database: "Database | None", problems: Problems) ->
     return registry
 
 
-def _specs(plugins: Plugins, problems: Problems) -> Registry[AgentSpec]:
+def _specs(plugins: PluginManager, problems: Problems) -> Registry[AgentSpec]:
     registry: Registry[AgentSpec] = Registry("agent")
     for given in plugins.agents():
         for spec in given.value:
@@ -212,15 +212,22 @@ def _specs(plugins: Plugins, problems: Problems) -> Registry[AgentSpec]:
 
 
 def _add(
-    registry: Registry[Any], address: str, thing: object, plugin: str, plugins: Plugins, problems: Problems
+    registry: Registry[Any],
+    address: str,
+    thing: object,
+    plugin: str,
+    plugins: PluginManager,
+    problems: Problems,
 ) -> None:
     try:
         registry.add(address, thing)
-    except NameMistake as mistake:
+    except NameLookupError as mistake:
         problems.lines += plugins.error(plugin, "hook", str(mistake)).lines
 
 
-def _actions(plugins: Plugins, database: "Database | None", problems: Problems) -> dict[str, ActionHandler]:
+def _actions(
+    plugins: PluginManager, database: "Database | None", problems: Problems
+) -> dict[str, ActionHandler]:
     actions: dict[str, ActionHandler] = {}
     for given in plugins.actions(database):
         for kind, handler in given.value.items():
@@ -232,8 +239,8 @@ def _actions(plugins: Plugins, database: "Database | None", problems: Problems) 
 
 
 def _user_data(
-    plugins: Plugins, database: "Database | None", problems: Problems
-) -> list[Contribution[UserData]]:
+    plugins: PluginManager, database: "Database | None", problems: Problems
+) -> list[HookResult[UserData]]:
     given = plugins.user_data(database)
     owners: dict[str, str] = {}
     for one in given:
@@ -245,8 +252,8 @@ def _user_data(
 
 
 def _migrations(
-    plugins: Plugins, database: "Database | None", problems: Problems
-) -> list[Contribution[Migrations]]:
+    plugins: PluginManager, database: "Database | None", problems: Problems
+) -> list[HookResult[Migrations]]:
     given = plugins.migrations(database)
     owners: dict[tuple[str, str], str] = {}
     for one in given:

@@ -12,11 +12,11 @@ from pydantic import ValidationError
 
 from chatrack.assembly.instructions import unknown_placeholders, with_placeholders
 from chatrack.assembly.models import ModelFactory
-from chatrack.assembly.names import NameMistake, Registry
+from chatrack.assembly.names import NameLookupError, Registry
 from chatrack.config import AgentTable, ChatTable
 from chatrack.errors import ConfigError
 from chatrack.interfaces import AgentSpec, Tool, TurnContext
-from chatrack.settings import Problems, closest
+from chatrack.settings import Problems, did_you_mean
 
 _WIRE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -50,7 +50,7 @@ def override(registry: Registry[AgentSpec], tables: Mapping[str, AgentTable], pr
         }
         try:
             address = registry.address(name)
-        except NameMistake as mistake:
+        except NameLookupError as mistake:
             problems.add(f"agents.{name}", str(mistake))
             continue
         if address is not None:
@@ -68,7 +68,7 @@ def entry_address(registry: Registry[AgentSpec], chat: ChatTable, problems: Prob
     if chat.agent is not None:
         try:
             address = registry.address(chat.agent)
-        except NameMistake as mistake:
+        except NameLookupError as mistake:
             problems.add("chat.agent", str(mistake))
             return None
         if address is None:
@@ -131,7 +131,7 @@ def _tools(spec: AgentSpec, tools: Registry[Tool], key: str, problems: Problems)
             continue  # without any tools, the built-in agent just talks
         try:
             found.update(tools.match(pattern))
-        except NameMistake as mistake:
+        except NameLookupError as mistake:
             problems.add(f"{key}.tools", str(mistake))
     return found
 
@@ -141,7 +141,7 @@ def _handoffs(spec: AgentSpec, registry: Registry[AgentSpec], key: str, problems
     for name in spec.handoffs:
         try:
             address = registry.address(name)
-        except NameMistake as mistake:
+        except NameLookupError as mistake:
             problems.add(f"{key}.handoffs", str(mistake))
             continue
         if address is None:
@@ -203,7 +203,7 @@ def _model_settings(spec: AgentSpec, key: str, problems: Problems) -> ModelSetti
     known = {field.name for field in dataclasses.fields(ModelSettings)}
     unknown = [name for name in spec.model_settings if name not in known]
     for name in unknown:
-        problems.add(f"{key}.{name}", f"unknown key{closest(name, known)}")
+        problems.add(f"{key}.{name}", f"unknown key{did_you_mean(name, known)}")
     if unknown:
         return None
     try:
@@ -218,7 +218,7 @@ def _check_wire_names(
     address: str, tools: Mapping[str, Tool], handoffs: list[tuple[str, agents.Agent[Any]]], problems: Problems
 ) -> None:
     # The SDK only warns about equal names and lets the last win, and it takes `-` and `_` for equal in
-    # handoffs; real APIs refuse names that do not fit (T32).
+    # handoffs; real APIs refuse names that do not fit.
     taken: dict[str, str] = {}
     names = [(tool.name, f"the tool {where}") for where, tool in tools.items()]
     names += [

@@ -5,23 +5,23 @@ from collections.abc import Sequence
 
 from sqlalchemy import Table
 
-from chatrack.assembly.pairing import End, Pair, Pairing
+from chatrack.assembly.pairing import CopySide, Pair, Pairing
 from chatrack.errors import StartupError
 from chatrack.sql.copying import (
     EMPTY,
     Digest,
     check_source,
     check_target,
-    count_on,
     count_rows,
+    database_identity,
     is_verified,
-    load_notes,
+    load_progress,
     make_tables,
-    note_verified,
+    mark_verified,
     open_source,
-    place_of,
     read_batches,
-    remove_notes,
+    remove_progress,
+    reset_sequence,
     tables_of,
     write_batch,
 )
@@ -39,7 +39,7 @@ class Progress:
 
 
 async def copy_all(
-    source: End, target: End, pairing: Pairing, progress: Progress
+    source: CopySide, target: CopySide, pairing: Pairing, progress: Progress
 ) -> Sequence[tuple[str, int]]:
     """Copy all tables and compare them. What is interrupted goes on where it was when it is called again.
 
@@ -58,68 +58,68 @@ async def copy_all(
     pairs = pairing.pairs
     async with contextlib.AsyncExitStack() as stack:
         for one in pairs:
-            with source.naming(one.source.plugin):
+            with source.attribute_errors(one.source.plugin):
                 await open_source(one.source.value.database)
                 stack.push_async_callback(one.source.value.database.stop)
                 await check_source(one.source.value, config=source.config)
         for one in pairs:
-            with target.naming(one.target.plugin):
+            with target.attribute_errors(one.target.plugin):
                 await one.target.value.database.start()
                 stack.push_async_callback(one.target.value.database.stop)
         store = pairs[0]
-        place = place_of(store.source.value.database)
-        with target.naming(store.target.plugin):
-            verified = is_verified(await load_notes(store.target.value.database), source=place)
+        place = database_identity(store.source.value.database)
+        with target.attribute_errors(store.target.plugin):
+            verified = is_verified(await load_progress(store.target.value.database), source=place)
         done: list[tuple[str, int]] = []
         if not verified:
             await _make_tables(target, pairs)
             await _copy(source, target, pairs, progress)
             done = await _verify(source, target, pairs, progress)
-            with target.naming(store.target.plugin):
-                await note_verified(store.target.value.database, source=place)
-        await _remove_notes(target, pairs)
+            with target.attribute_errors(store.target.plugin):
+                await mark_verified(store.target.value.database, source=place)
+        await _remove_progress(target, pairs)
     return done
 
 
-async def _make_tables(target: End, pairs: Sequence[Pair]) -> None:
+async def _make_tables(target: CopySide, pairs: Sequence[Pair]) -> None:
     # All are looked at before the first is changed.
     for one in pairs:
-        with target.naming(one.target.plugin):
-            notes = await load_notes(one.target.value.database)
-            await check_target(one.target.value, notes, source=place_of(one.source.value.database))
+        with target.attribute_errors(one.target.plugin):
+            notes = await load_progress(one.target.value.database)
+            await check_target(one.target.value, notes, source=database_identity(one.source.value.database))
     for one in pairs:
-        with target.naming(one.target.plugin):
-            await make_tables(one.target.value, source=place_of(one.source.value.database))
+        with target.attribute_errors(one.target.plugin):
+            await make_tables(one.target.value, source=database_identity(one.source.value.database))
 
 
-async def _copy(source: End, target: End, pairs: Sequence[Pair], progress: Progress) -> None:
+async def _copy(source: CopySide, target: CopySide, pairs: Sequence[Pair], progress: Progress) -> None:
     progress.begin("copying", await _count(source, pairs))
     for one in pairs:
         origin, destination = one.source.value.database, one.target.value.database
-        with target.naming(one.target.plugin):
-            notes = await load_notes(destination)
+        with target.attribute_errors(one.target.plugin):
+            notes = await load_progress(destination)
         for table in tables_of(one.source.value):
             note = notes[table.name]
             progress.advance(note.copied)
-            with source.naming(one.source.plugin):
+            with source.attribute_errors(one.source.plugin):
                 async for rows in read_batches(origin, table, last_key=note.last_key):
-                    with target.naming(one.target.plugin):
+                    with target.attribute_errors(one.target.plugin):
                         note = await write_batch(destination, table, rows, note)
                     progress.advance(len(rows))
-            with target.naming(one.target.plugin):
-                await count_on(destination, table)
+            with target.attribute_errors(one.target.plugin):
+                await reset_sequence(destination, table)
 
 
 async def _verify(
-    source: End, target: End, pairs: Sequence[Pair], progress: Progress
+    source: CopySide, target: CopySide, pairs: Sequence[Pair], progress: Progress
 ) -> list[tuple[str, int]]:
     progress.begin("verifying", 2 * await _count(source, pairs))
     done, differences = [], []
     for one in pairs:
         for table in tables_of(one.source.value):
-            with source.naming(one.source.plugin):
+            with source.attribute_errors(one.source.plugin):
                 original = await _digest(table, one.source.value.database, progress)
-            with target.naming(one.target.plugin):
+            with target.attribute_errors(one.target.plugin):
                 copied = await _digest(table, one.target.value.database, progress)
             if copied != original:
                 instead = (
@@ -145,18 +145,18 @@ async def _digest(table: Table, database: Database, progress: Progress) -> Diges
     return digest
 
 
-async def _count(source: End, pairs: Sequence[Pair]) -> int:
+async def _count(source: CopySide, pairs: Sequence[Pair]) -> int:
     total = 0
     for one in pairs:
-        with source.naming(one.source.plugin):
+        with source.attribute_errors(one.source.plugin):
             for table in tables_of(one.source.value):
                 total += await count_rows(one.source.value.database, table)
     return total
 
 
-async def _remove_notes(target: End, pairs: Sequence[Pair]) -> None:
+async def _remove_progress(target: CopySide, pairs: Sequence[Pair]) -> None:
     # Those of the store's database last: they say that all is done.
-    last = place_of(pairs[0].target.value.database)
-    for one in sorted(pairs, key=lambda pair: place_of(pair.target.value.database) == last):
-        with target.naming(one.target.plugin):
-            await remove_notes(one.target.value.database)
+    last = database_identity(pairs[0].target.value.database)
+    for one in sorted(pairs, key=lambda pair: database_identity(pair.target.value.database) == last):
+        with target.attribute_errors(one.target.plugin):
+            await remove_progress(one.target.value.database)

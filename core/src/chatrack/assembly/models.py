@@ -6,7 +6,7 @@ import msgspec
 
 from chatrack.errors import ConfigError, StartupError
 from chatrack.interfaces import Model, ModelProvider, Transcriber
-from chatrack.settings import closest
+from chatrack.settings import did_you_mean
 
 
 class NamedModel(msgspec.Struct, frozen=True):
@@ -50,7 +50,7 @@ class ModelFactory:
             known = ", ".join(sorted(self.providers)) or "none; enable one"
             raise ConfigError(
                 f'{self._file}: {key}: there is no model provider "{prefix}"'
-                f"{closest(prefix, self.providers)}; providers: {known}"
+                f"{did_you_mean(prefix, self.providers)}; providers: {known}"
             )
         if slash and not model:
             raise ConfigError(f'{self._file}: {key}: "{name}" names no model after the slash')

@@ -4,12 +4,12 @@ import fnmatch
 from collections.abc import Mapping
 from typing import Generic, TypeVar
 
-from chatrack.settings import closest
+from chatrack.settings import did_you_mean
 
 T = TypeVar("T")
 
 
-class NameMistake(Exception):
+class NameLookupError(Exception):
     """A name that means nothing, or more than one thing."""
 
 
@@ -28,10 +28,10 @@ class Registry(Generic[T]):
         """Register a thing.
 
         Raises:
-            NameMistake: the address is taken.
+            NameLookupError: the address is taken.
         """
         if address in self._things:
-            raise NameMistake(f'two {self.kind}s are called "{address}"')
+            raise NameLookupError(f'two {self.kind}s are called "{address}"')
         self._things[address] = thing
 
     def replace(self, address: str, thing: T) -> None:
@@ -48,48 +48,48 @@ class Registry(Generic[T]):
             The address, or None if there is none.
 
         Raises:
-            NameMistake: it is the last part of several.
+            NameLookupError: it is the last part of several.
         """
         if name in self._things:
             return name
         matches = [address for address in self._things if address.rpartition(".")[2] == name]
         if len(matches) > 1:
-            raise NameMistake(f'"{name}" could be any of {", ".join(sorted(matches))}; use the full name')
+            raise NameLookupError(f'"{name}" could be any of {", ".join(sorted(matches))}; use the full name')
         return matches[0] if matches else None
 
     def find(self, name: str) -> T:
         """Find the thing that a name means.
 
         Raises:
-            NameMistake: there is none, or more than one.
+            NameLookupError: there is none, or more than one.
         """
         address = self.address(name)
         if address is None:
-            raise NameMistake(self.unknown(name))
+            raise NameLookupError(self.unknown(name))
         return self._things[address]
 
     def match(self, pattern: str) -> dict[str, T]:
         """Find everything that a name or glob means, by address.
 
         Raises:
-            NameMistake: it means nothing, or a bare name is not unique.
+            NameLookupError: it means nothing, or a bare name is not unique.
         """
         if not any(sign in pattern for sign in "*?["):
             address = self.address(pattern)
             if address is None:
-                raise NameMistake(self.unknown(pattern))
+                raise NameLookupError(self.unknown(pattern))
             return {address: self._things[address]}
         found = {
             address: thing for address, thing in self._things.items() if fnmatch.fnmatchcase(address, pattern)
         }
         if not found:
-            raise NameMistake(f'"{pattern}" matches no {self.kind}; {self._list()}')
+            raise NameLookupError(f'"{pattern}" matches no {self.kind}; {self._list()}')
         return found
 
     def unknown(self, name: str) -> str:
         """Say that a name means nothing, and what there is."""
         names = [*self._things, *(address.rpartition(".")[2] for address in self._things)]
-        return f'there is no {self.kind} "{name}"{closest(name, names)}; {self._list()}'
+        return f'there is no {self.kind} "{name}"{did_you_mean(name, names)}; {self._list()}'
 
     def items(self) -> Mapping[str, T]:
         """Give everything by address."""

@@ -9,10 +9,10 @@ import msgspec
 from chatrack.assembly.assembly import Assembly, assemble
 from chatrack.errors import RequestError, StartupError
 from chatrack.interfaces import Migrations
-from chatrack.plugins import Contribution
-from chatrack.sql.copying import place_of
+from chatrack.plugins import HookResult
+from chatrack.sql.copying import database_identity
 
-GOES_ON = "What has arrived stays, and the same command goes on where it was."
+RESUMABLE_HINT = "What has arrived stays, and the same command goes on where it was."
 """What an operator may want to know when a copy has ended too early."""
 
 
@@ -20,7 +20,7 @@ class _NamedError(StartupError):
     """An error that names a config already."""
 
 
-class End(msgspec.Struct, frozen=True):
+class CopySide(msgspec.Struct, frozen=True):
     """One of the two configs of a copy.
 
     Args:
@@ -36,7 +36,7 @@ class End(msgspec.Struct, frozen=True):
         return _NamedError(f"{self.config}: {self.assembly.plugins.error(plugin, 'copy', message)}")
 
     @contextlib.contextmanager
-    def naming(self, plugin: str) -> Iterator[None]:
+    def attribute_errors(self, plugin: str) -> Iterator[None]:
         """Name the config and the plugin in whatever goes wrong."""
         try:
             yield
@@ -45,7 +45,7 @@ class End(msgspec.Struct, frozen=True):
         except StartupError as error:
             raise self.error(plugin, "; ".join(error.lines)) from error
         except RequestError as error:
-            raise self.error(plugin, f"{error.detail} {GOES_ON}") from error
+            raise self.error(plugin, f"{error.detail} {RESUMABLE_HINT}") from error
         except Exception as error:
             raise self.error(plugin, f"{type(error).__name__}: {error}") from error
 
@@ -53,8 +53,8 @@ class End(msgspec.Struct, frozen=True):
 class Pair(msgspec.Struct, frozen=True):
     """One history of tables in both configs."""
 
-    source: Contribution[Migrations]
-    target: Contribution[Migrations]
+    source: HookResult[Migrations]
+    target: HookResult[Migrations]
 
 
 class Pairing(msgspec.Struct, frozen=True):
@@ -69,19 +69,19 @@ class Pairing(msgspec.Struct, frozen=True):
     same: Sequence[str]
 
 
-def load_end(config: Path) -> End:
+def load_side(config: Path) -> CopySide:
     """Assemble one of the two configs.
 
     Raises:
         StartupError: something is wrong; every line names the file by its path.
     """
     try:
-        return End(config, assemble(config))
+        return CopySide(config, assemble(config))
     except StartupError as error:
         raise StartupError([_with_path(config, line) for line in error.lines]) from error
 
 
-def pair(source: End, target: End) -> Pairing:
+def pair(source: CopySide, target: CopySide) -> Pairing:
     """Find the histories of one config in the other.
 
     Raises:
@@ -100,7 +100,7 @@ def pair(source: End, target: End) -> Pairing:
                 else f"enable {one.plugin} there, or leave what is in them behind by disabling it in {source.config}"
             )
             lines += source.error(one.plugin, f"its tables have no place in {target.config}: {advice}").lines
-        elif (place := place_of(one.value.database)) == place_of(other.value.database):
+        elif (place := database_identity(one.value.database)) == database_identity(other.value.database):
             same[one.plugin] = place
         elif one.value.tables is None or other.value.tables is None:
             lines += source.error(
@@ -122,7 +122,7 @@ def pair(source: End, target: End) -> Pairing:
     return Pairing(pairs, list(same))
 
 
-def _missing_store(end: End) -> list[str]:
+def _missing_store(end: CopySide) -> list[str]:
     """Complain about a store whose tables nobody knows."""
     plugin = end.assembly.store_plugin
     if end.assembly.store.database is None:
@@ -134,7 +134,7 @@ def _missing_store(end: End) -> list[str]:
     return []
 
 
-def _without_key(end: End, one: Contribution[Migrations]) -> list[str]:
+def _without_key(end: CopySide, one: HookResult[Migrations]) -> list[str]:
     """Complain about tables that cannot be read in an order."""
     assert one.value.tables is not None
     return [

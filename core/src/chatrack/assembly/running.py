@@ -28,27 +28,27 @@ async def running(assembly: Assembly) -> AsyncIterator[None]:
         StartupError: something cannot be started; what had been is stopped again.
     """
     async with contextlib.AsyncExitStack() as stack:
-        with naming(assembly, assembly.store_plugin):
+        with attribute_errors(assembly, assembly.store_plugin):
             await assembly.store.start()
         stack.push_async_callback(assembly.store.stop)
         if assembly.store.database is not None:
-            with naming(assembly, assembly.store_plugin):
+            with attribute_errors(assembly, assembly.store_plugin):
                 await check_complete(assembly.store.database)
         await stack.enter_async_context(connected(assembly))
         for one in assembly.migrations:
-            with naming(assembly, one.plugin):
+            with attribute_errors(assembly, one.plugin):
                 before, after = await make_ready(one.value)
             if before != after:
                 _log.info("migrated", plugin=one.plugin, before=before or "nothing", after=after)
         for lifespan in assembly.lifespans:
-            with naming(assembly, lifespan.plugin):
+            with attribute_errors(assembly, lifespan.plugin):
                 await stack.enter_async_context(lifespan.value)
-        with naming(assembly, assembly.store_plugin):
+        with attribute_errors(assembly, assembly.store_plugin):
             await assembly.store.health()
         yield
 
 
-async def rehearse(assembly: Assembly) -> None:
+async def dry_start(assembly: Assembly) -> None:
     """Start everything and stop it again, so that what cannot start is known before anything depends on it.
 
     Raises:
@@ -91,7 +91,7 @@ async def connected(assembly: Assembly) -> AsyncIterator[None]:
     """
     async with contextlib.AsyncExitStack() as stack:
         for one in assembly.migrations:
-            with naming(assembly, one.plugin):
+            with attribute_errors(assembly, one.plugin):
                 await one.value.database.start()
             stack.push_async_callback(one.value.database.stop)
         yield
@@ -103,13 +103,13 @@ async def _each_history(
     done = []
     async with connected(assembly):
         for one in assembly.migrations:
-            with naming(assembly, one.plugin):
+            with attribute_errors(assembly, one.plugin):
                 done.append((one.plugin, await work(one.value)))
     return done
 
 
 @contextlib.contextmanager
-def naming(assembly: Assembly, plugin: str, stage: Stage = "start") -> Iterator[None]:
+def attribute_errors(assembly: Assembly, plugin: str, stage: Stage = "start") -> Iterator[None]:
     """Name the plugin in whatever goes wrong, by default while it starts."""
     try:
         yield

@@ -9,17 +9,17 @@ from typing import Any
 import msgspec
 
 from chatrack.assembly.assembly import Assembly
-from chatrack.assembly.running import naming
+from chatrack.assembly.running import attribute_errors
 from chatrack.errors import Stage, StartupError
 from chatrack.interfaces import Migrations, User, UserData, UserRecord
-from chatrack.plugins import Contribution
+from chatrack.plugins import HookResult
 from chatrack.sql.migrate import have_tables
 
 Removed = tuple[str, Mapping[str, int]]
 """The name of a source, and how many of each kind were removed from it."""
 
 
-class Kept:
+class UserDataService:
     """What all plugins keep about users. Whatever goes wrong names the plugin.
 
     Args:
@@ -27,7 +27,7 @@ class Kept:
         given: those of which something is kept, in the order in which they are asked.
     """
 
-    def __init__(self, assembly: Assembly, given: Sequence[Contribution[UserData]]) -> None:
+    def __init__(self, assembly: Assembly, given: Sequence[HookResult[UserData]]) -> None:
         self._assembly = assembly
         self._given = given
 
@@ -35,7 +35,7 @@ class Kept:
         """Give all tenants there are."""
         found: set[str] = set()
         for one in self._given:
-            with naming(self._assembly, one.plugin):
+            with attribute_errors(self._assembly, one.plugin):
                 found |= set(await one.value.tenants())
         return found
 
@@ -45,7 +45,7 @@ class Kept:
         begun = False
         async with contextlib.aclosing(self._each("export", lambda data: data.export(user))) as answers:
             async for one, record in answers:
-                with naming(self._assembly, one.plugin, "export"):
+                with attribute_errors(self._assembly, one.plugin, "export"):
                     line = encode(_fields(one.value.name, record))
                 if not begun:
                     head = {"source": "chatrack", "kind": "user", "tenant_id": user.tenant_id, "id": user.id}
@@ -64,15 +64,15 @@ class Kept:
     async def _removed(self, ask: Callable[[UserData], Any]) -> AsyncGenerator[Removed]:
         async with contextlib.aclosing(self._each("purge", ask)) as answers:
             async for one, counts in answers:
-                with naming(self._assembly, one.plugin, "purge"):
+                with attribute_errors(self._assembly, one.plugin, "purge"):
                     _check_counts(counts)
                 yield one.value.name, counts
 
     async def _each(
         self, stage: Stage, ask: Callable[[UserData], Any]
-    ) -> AsyncGenerator[tuple[Contribution[UserData], Any]]:
+    ) -> AsyncGenerator[tuple[HookResult[UserData], Any]]:
         for one in self._given:
-            with naming(self._assembly, one.plugin, stage):
+            with attribute_errors(self._assembly, one.plugin, stage):
                 answers = ask(one.value)
                 if not inspect.isasyncgen(answers):
                     if inspect.iscoroutine(answers):
@@ -101,7 +101,7 @@ def _check_counts(counts: object) -> None:
 
 
 @contextlib.asynccontextmanager
-async def kept(assembly: Assembly) -> AsyncIterator[Kept]:
+async def open_user_data(assembly: Assembly) -> AsyncIterator[UserDataService]:
     """Connect to where plugins keep things about users. No table is made or changed.
 
     Args:
@@ -115,14 +115,14 @@ async def kept(assembly: Assembly) -> AsyncIterator[Kept]:
         found = []
         # Sorted, so that an export does not depend on the order of `enabled`.
         for one in sorted(assembly.user_data, key=lambda one: one.value.name):
-            with naming(assembly, one.plugin):
+            with attribute_errors(assembly, one.plugin):
                 history = histories.get(one.plugin)
                 if history is not None and not await _has_tables(history, stack):
                     continue  # nothing can be in them
                 await one.value.start()
             stack.push_async_callback(one.value.stop)
             found.append(one)
-        yield Kept(assembly, found)
+        yield UserDataService(assembly, found)
 
 
 async def _has_tables(history: Migrations, stack: contextlib.AsyncExitStack) -> bool:

@@ -91,7 +91,7 @@ async def answer(server: "ChatrackServer", request: NonStreamingReq, context: Re
             await server.add_feedback(params.thread_id, params.item_ids, params.kind, context)
             return _EMPTY
         case AttachmentsDeleteReq(params=params):
-            await store.load_attachment(params.attachment_id, context)  # 404 comes first (T22)
+            await store.load_attachment(params.attachment_id, context)  # 404 comes first
             raise BadRequest("This server keeps no files.")
         case AttachmentsCreateReq():
             raise BadRequest("This server takes no files.")

@@ -1,4 +1,4 @@
-"""ChatKit requests: parsing, and the bounds of what they may hold (T6 T24)."""
+"""ChatKit requests: parsing, and the bounds of what they may hold."""
 
 import base64
 import unicodedata
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from chatrack.config import ChatTable
 from chatrack.errors import BadRequest
 from chatrack.interfaces.records import dump
-from chatrack.settings import closest
+from chatrack.settings import did_you_mean
 
 MAX_PAGE = 100
 """The largest page; a request for more gets this many."""
@@ -27,7 +27,7 @@ _BYTES_PER_CHARACTER = 8
 
 Request: TypeAlias = wire.StreamingReq | wire.NonStreamingReq
 
-# The classes have their validators already; the stock server builds an adapter for each request (T26).
+# The classes have their validators already; the stock server builds an adapter for each request.
 _CLASSES: dict[str, type[BaseModel]] = {
     cls.model_fields["type"].default: cls
     for union in (wire.StreamingReq, wire.NonStreamingReq)
@@ -36,7 +36,7 @@ _CLASSES: dict[str, type[BaseModel]] = {
 
 
 def parse(body: bytes) -> Request:
-    """Parse a request. What clients leave out or send as null is filled in where the meaning is clear (T24).
+    """Parse a request. What clients leave out or send as null is filled in where the meaning is clear.
 
     Args:
         body: the JSON of the request.
@@ -60,7 +60,9 @@ def parse(body: bytes) -> Request:
         raise BadRequest("The request has no type.", field="type")
     cls = _CLASSES.get(kind)
     if cls is None:
-        raise BadRequest(f"There is no request of this type{closest(kind[:100], _CLASSES)}.", field="type")
+        raise BadRequest(
+            f"There is no request of this type{did_you_mean(kind[:100], _CLASSES)}.", field="type"
+        )
     try:
         return cls.model_validate(_filled_in(data))  # type: ignore[return-value]  # the table has no other classes
     except ValidationError as error:
@@ -233,7 +235,7 @@ AUDIO = frozenset(
 
 
 def clean_audio(params: wire.InputTranscribeParams, chat: ChatTable) -> tuple[bytes, str]:
-    """Bound a recording (T21).
+    """Bound a recording.
 
     Returns:
         Its bytes, and its type without parameters.

@@ -20,10 +20,10 @@ from chatrack.assembly import Assembly
 from chatrack.chat import queries, turn_builder
 from chatrack.chat.agents.handler import answer
 from chatrack.chat.requests import parse
-from chatrack.chat.turns.channel import Subscriber
-from chatrack.chat.turns.manager import Turns
+from chatrack.chat.turns.channel import EventChannel
+from chatrack.chat.turns.manager import TurnManager
 from chatrack.chat.turns.request import Plan
-from chatrack.chat.turns.text_delta import TextPiece
+from chatrack.chat.turns.text_delta import TextDelta
 from chatrack.chat.turns.turn import Turn
 from chatrack.errors import RequestError
 from chatrack.interfaces import RequestContext, Store
@@ -38,7 +38,7 @@ class TurnStream(StreamingResult):
         subscriber: where its events arrive.
     """
 
-    def __init__(self, turn: Turn, subscriber: Subscriber) -> None:
+    def __init__(self, turn: Turn, subscriber: EventChannel) -> None:
         self.turn = turn
         self.subscriber = subscriber
         super().__init__(self._chunks())
@@ -65,7 +65,7 @@ class ChatrackServer(ChatKitServer[RequestContext]):
         self.assembly = assembly
         self.chat = assembly.config.chat
         self.stream_options = StreamOptions(allow_cancel=self.chat.on_disconnect == "cancel")
-        self.turns = Turns(self)
+        self.turns = TurnManager(self)
 
     async def process(
         self, request: str | bytes | bytearray, context: RequestContext
@@ -77,7 +77,7 @@ class ChatrackServer(ChatKitServer[RequestContext]):
             context: who is asking.
 
         Returns:
-            JSON, or the stream of a turn whose first event is there (T5).
+            JSON, or the stream of a turn whose first event is there.
 
         Raises:
             RequestError: the request is refused.
@@ -90,7 +90,7 @@ class ChatrackServer(ChatKitServer[RequestContext]):
 
     def respond(  # type: ignore[override]  # what a response needs is its turn; the request is in it
         self, thread: ThreadMetadata, input_user_message: UserMessageItem | None, context: Turn
-    ) -> AsyncGenerator[ThreadStreamEvent | TextPiece]:
+    ) -> AsyncGenerator[ThreadStreamEvent | TextDelta]:
         """Let the agent that meets the user answer.
 
         Args:
@@ -121,7 +121,7 @@ class ChatrackServer(ChatKitServer[RequestContext]):
         if stream.turn.outcome != "completed":
             error = stream.turn.error
             raise error if isinstance(error, RequestError) else RequestError("The action failed.")
-        item = None if plan.result is None or is_hidden(plan.result) else plan.result  # T13
+        item = None if plan.result is None or is_hidden(plan.result) else plan.result
         return dump(SyncCustomActionResponse(updated_item=item)).encode()
 
     async def apply_answers(
@@ -134,7 +134,7 @@ class ChatrackServer(ChatKitServer[RequestContext]):
         return await self._apply_structured_input_submission(item, submission)
 
     async def _watch(self, plan: Plan, context: RequestContext) -> TurnStream:
-        subscriber = Subscriber(self.assembly.config.server.stream_buffer)
+        subscriber = EventChannel(self.assembly.config.server.stream_buffer)
         turn = Turn(self, context, plan, subscriber)
         if self.chat.on_disconnect == "cancel":
             subscriber.on_leave = lambda: turn.cancel("disconnected")

@@ -159,7 +159,7 @@ async def _message(
 
 
 class _Retry(Plan):
-    """Answer a message again: the new answer takes the place of all that followed, once it is complete (T10)."""
+    """Answer a message again: the new answer takes the place of all that followed, once it is complete."""
 
     def __init__(
         self, server: "ChatrackServer", thread: ThreadMetadata, message: UserMessageItem, seq: int

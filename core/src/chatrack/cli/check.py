@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from chatrack import logs
-from chatrack.assembly import assemble, rehearse
+from chatrack.assembly import assemble, dry_start
 from chatrack.cli.table import show
 
 
@@ -25,7 +25,7 @@ def check(path: Path) -> None:
     from chatrack.http.app import create_app  # late: only a config that has no mistakes comes here
 
     create_app(ChatrackServer(assembly))
-    asyncio.run(rehearse(assembly))
+    asyncio.run(dry_start(assembly))
     ways_in = ", ".join(type(one).__name__ for one in assembly.authenticators)
     settings = assembly.config.server
     rows = [

@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from chatrack import logs
-from chatrack.assembly import Progress, copy_all, load_end, pair
-from chatrack.cli.signals import run_until_told
+from chatrack.assembly import Progress, copy_all, load_side, pair
+from chatrack.cli.signals import run_with_signals
 from chatrack.cli.table import show
 
 
@@ -26,18 +26,18 @@ def copy(source: Path, target: Path) -> int:
     Raises:
         StartupError: something is wrong.
     """
-    ends = load_end(source), load_end(target)
-    logs.configure("warning", ends[1].assembly.config.server.log_format)
-    pairing = pair(*ends)
+    sides = load_side(source), load_side(target)
+    logs.configure("warning", sides[1].assembly.config.server.log_format)
+    pairing = pair(*sides)
     for plugin in pairing.same:
         click.echo(f"note: {plugin} has the same database in both configs; there is nothing to copy")
     done: list[tuple[str, int]] = []
 
     async def work() -> None:
         with _Bar() as progress:
-            done.extend(await copy_all(*ends, pairing, progress))
+            done.extend(await copy_all(*sides, pairing, progress))
 
-    code = run_until_told(work())
+    code = run_with_signals(work())
     if code:
         click.echo("chatrack: interrupted; the same command goes on where it was", err=True)
         return code

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from chatrack import logs
-from chatrack.assembly import Assembly, assemble, kept
+from chatrack.assembly import Assembly, assemble, open_user_data
 from chatrack.cli import user_option
 from chatrack.errors import StartupError
 
@@ -74,7 +74,7 @@ class _Output:
 
 
 async def _export(assembly: Assembly, user_id: str, tenant: str | None) -> None:
-    async with kept(assembly) as data:
+    async with open_user_data(assembly) as data:
         user = await user_option.find(data, user_id, tenant)
         output = _Output()
         async with contextlib.aclosing(data.export(user)) as lines:

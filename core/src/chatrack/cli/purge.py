@@ -11,9 +11,9 @@ from pathlib import Path
 import click
 
 from chatrack import logs
-from chatrack.assembly import Assembly, assemble, kept
+from chatrack.assembly import Assembly, assemble, open_user_data
 from chatrack.cli import user_option
-from chatrack.cli.signals import run_until_told
+from chatrack.cli.signals import run_with_signals
 from chatrack.cli.table import show
 from chatrack.clock import now, to_wire
 from chatrack.errors import StartupError
@@ -65,7 +65,7 @@ def purge(
 def _purge(assembly: Assembly, goal: User | datetime) -> int:
     removed: Counter[tuple[str, str]] = Counter()
     try:
-        code = run_until_told(_remove(assembly, goal, removed))
+        code = run_with_signals(_remove(assembly, goal, removed))
     finally:
         # Also when it ends early: what is in the table is gone all the same.
         rows = [(source, kind, f"{count:,}") for (source, kind), count in removed.items() if count]
@@ -79,7 +79,7 @@ def _purge(assembly: Assembly, goal: User | datetime) -> int:
 
 
 async def _remove(assembly: Assembly, goal: User | datetime, removed: Counter[tuple[str, str]]) -> None:
-    async with kept(assembly) as data:
+    async with open_user_data(assembly) as data:
         batches = data.purge(goal) if isinstance(goal, User) else data.purge_before(goal)
         async with contextlib.aclosing(batches):
             async for source, counts in batches:
@@ -87,7 +87,7 @@ async def _remove(assembly: Assembly, goal: User | datetime, removed: Counter[tu
 
 
 async def _find(assembly: Assembly, user: str, tenant: str | None) -> User:
-    async with kept(assembly) as data:
+    async with open_user_data(assembly) as data:
         return await user_option.find(data, user, tenant)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 
 from chatrack import logs
-from chatrack.assembly import assemble, rehearse
+from chatrack.assembly import assemble, dry_start
 
 _log = structlog.get_logger(source="chatrack")
 
@@ -52,10 +52,10 @@ def _serve_with_workers(path: Path, options: dict[str, Any], assembly: Any, sock
     # Everything is started and stopped once before the first fork: what cannot work fails here, in one
     # line, and migrations are done by one process. The workers then assemble anew: a plugin's objects
     # must not be shared between processes.
-    asyncio.run(rehearse(assembly))
+    asyncio.run(dry_start(assembly))
 
-    def work(ready: Callable[[], None], lifeline: int) -> None:
-        serve_here(assemble(path, server=options), sock, on_ready=ready, lifeline=lifeline)
+    def work(ready: Callable[[], None], parent_pipe: int) -> None:
+        serve_here(assemble(path, server=options), sock, on_ready=ready, parent_pipe=parent_pipe)
 
     settings = assembly.config.server
     return Workers(settings.workers, sock, work, stop_after=settings.shutdown_grace + 15).run()

@@ -8,7 +8,7 @@ from typing import Any
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def run_until_told(work: Coroutine[Any, Any, None]) -> int:
+def run_with_signals(work: Coroutine[Any, Any, None]) -> int:
     """Run something to its end, or cancel it at the first SIGINT or SIGTERM; the second one ends the process.
 
     Returns:

@@ -1,6 +1,6 @@
 """Whose data a command is about."""
 
-from chatrack.assembly import Kept
+from chatrack.assembly import UserDataService
 from chatrack.errors import StartupError
 from chatrack.interfaces import User
 
@@ -21,7 +21,7 @@ def check(user: str | None, tenant: str | None) -> str:
     return user
 
 
-async def find(kept: Kept, user: str, tenant: str | None) -> User:
+async def find(kept: UserDataService, user: str, tenant: str | None) -> User:
     """Give the user that is meant.
 
     Raises:

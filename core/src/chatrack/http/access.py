@@ -39,10 +39,10 @@ class AccessLog:
             return
         started = time.perf_counter()
         request_id = new_id("request")
-        facts: dict[str, Any] = {}
+        log_fields: dict[str, Any] = {}
         state = scope.setdefault("state", {})
         state["chatrack.request_id"] = request_id
-        state["chatrack.facts"] = facts
+        state["chatrack.log_fields"] = log_fields
         status = 0
 
         async def wrapped(message: Message) -> None:
@@ -71,5 +71,5 @@ class AccessLog:
                 path=path,
                 status=status or None,
                 duration_ms=round((time.perf_counter() - started) * 1000, 1),
-                **facts,
+                **log_fields,
             )

@@ -13,7 +13,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from chatrack.chat import ChatrackServer
 from chatrack.errors import PayloadTooLarge, UnsupportedMediaType
 from chatrack.http.problems import request_id
-from chatrack.http.sse import EventStream
+from chatrack.http.sse import SSEResponse
 from chatrack.interfaces import RequestContext
 
 _SMALL = 1024
@@ -43,14 +43,14 @@ def api_route(server: ChatrackServer) -> HTTPRouteHandler:
         media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media != "application/json":
             raise UnsupportedMediaType("The body must be sent as application/json.")
-        facts = request.scope["state"]["chatrack.facts"]
+        log_fields = request.scope["state"]["chatrack.log_fields"]
         try:
             body = await _read(request, settings.max_body)
         except _Gone:
             return _Json(b"", None)
         kind = _TYPE.search(body)
         if kind is not None:
-            facts["type"] = kind.group(1).decode()
+            log_fields["type"] = kind.group(1).decode()
         context = RequestContext(
             user=request.scope["user"],
             request_id=request_id(request),
@@ -60,8 +60,8 @@ def api_route(server: ChatrackServer) -> HTTPRouteHandler:
         result = await server.process(body, context)
         if isinstance(result, NonStreamingResult):
             return _Json(result.json, request.headers.get("accept-encoding"))
-        facts.update(thread=result.turn.plan.thread_id, turn=result.turn.id)
-        return EventStream(result.subscriber, settings.heartbeat)
+        log_fields.update(thread=result.turn.plan.thread_id, turn=result.turn.id)
+        return SSEResponse(result.subscriber, settings.heartbeat)
 
     return chatkit
 

@@ -11,10 +11,10 @@ from chatrack.assembly import Assembly
 from chatrack.chat import ChatrackServer
 from chatrack.http.access import AccessLog
 from chatrack.http.api import api_route
-from chatrack.http.auth_guard import admission
+from chatrack.http.auth_guard import auth_guard
 from chatrack.http.health import health_routes
 from chatrack.http.problems import problem
-from chatrack.plugins import Contribution
+from chatrack.plugins import HookResult
 
 
 def create_app(server: ChatrackServer) -> ASGIApp:
@@ -32,7 +32,7 @@ def create_app(server: ChatrackServer) -> ASGIApp:
     return AccessLog(
         Litestar(
             route_handlers=[api_route(server), *health_routes(server), *plugins],
-            guards=[admission(assembly.authenticators, settings.domain_keys)],
+            guards=[auth_guard(assembly.authenticators, settings.domain_keys)],
             exception_handlers={Exception: problem},
             cors_config=_cors(settings.cors_origins),
             openapi_config=None,
@@ -42,7 +42,7 @@ def create_app(server: ChatrackServer) -> ASGIApp:
     )
 
 
-def _mounted(assembly: Assembly, given: Contribution[Sequence[ControllerRouterHandler]]) -> Router:
+def _mounted(assembly: Assembly, given: HookResult[Sequence[ControllerRouterHandler]]) -> Router:
     try:
         router = Router(path=f"/x/{given.plugin}", route_handlers=list(given.value))
         # On its own first, so that a mistake has a name.

@@ -24,7 +24,7 @@ def _host(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
     return host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
 
 
-def admission(authenticators: Sequence[Authenticator], domain_keys: Sequence[Secret]) -> Guard:
+def auth_guard(authenticators: Sequence[Authenticator], domain_keys: Sequence[Secret]) -> Guard:
     """Make the guard that stands before every route that is not public.
 
     Args:
@@ -54,6 +54,6 @@ def admission(authenticators: Sequence[Authenticator], domain_keys: Sequence[Sec
         if user is None:
             raise Unauthenticated("There are no valid credentials in this request.")
         connection.scope["user"] = user
-        connection.scope["state"]["chatrack.facts"].update(tenant=user.tenant_id, user=user.id)
+        connection.scope["state"]["chatrack.log_fields"].update(tenant=user.tenant_id, user=user.id)
 
     return guard

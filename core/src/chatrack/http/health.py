@@ -43,8 +43,8 @@ def health_routes(server: ChatrackServer) -> list[HTTPRouteHandler]:
     return [health, ready]
 
 
-def _answer(status: int, facts: dict[str, Any]) -> ASGIResponse:
-    body = {"name": "chatrack", "version": chatrack.__version__, **facts}
+def _answer(status: int, log_fields: dict[str, Any]) -> ASGIResponse:
+    body = {"name": "chatrack", "version": chatrack.__version__, **log_fields}
     headers = {"cache-control": "no-store"}
     if status == 503:
         headers["retry-after"] = "5"

@@ -57,7 +57,7 @@ def serve(
     sock: socket.socket,
     *,
     on_ready: Callable[[], None] | None = None,
-    lifeline: int | None = None,
+    parent_pipe: int | None = None,
 ) -> None:
     """Serve until a signal says to stop.
 
@@ -65,7 +65,7 @@ def serve(
         assembly: what to serve.
         sock: where; bound and listening.
         on_ready: called once the first request could be answered.
-        lifeline: a pipe; when it ends, the parent has died, and this process stops too.
+        parent_pipe: a pipe; when it ends, the parent has died, and this process stops too.
 
     Raises:
         StartupError: something cannot be started.
@@ -82,7 +82,7 @@ def serve(
         proxy_headers=False,
     )
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(_serve(assembly, config, sock, on_ready, lifeline))
+        runner.run(_serve(assembly, config, sock, on_ready, parent_pipe))
 
 
 async def _serve(
@@ -90,7 +90,7 @@ async def _serve(
     config: uvicorn.Config,
     sock: socket.socket,
     on_ready: Callable[[], None] | None,
-    lifeline: int | None,
+    parent_pipe: int | None,
 ) -> None:
     server = ChatrackServer(assembly)
     config.app = create_app(server)
@@ -98,8 +98,8 @@ async def _serve(
         server.turns.open()
         try:
             process = _Server(config, server, sock, on_ready)
-            if lifeline is not None:
-                process.stop_with(lifeline)
+            if parent_pipe is not None:
+                process.stop_with(parent_pipe)
             await process.serve(sockets=[sock])
         finally:
             await server.turns.close()
@@ -110,7 +110,7 @@ async def _not_yet(scope: object, receive: object, send: object) -> None:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, but turns are drained before connections are (T33)."""
+    """uvicorn's server, but turns are drained before connections are."""
 
     def __init__(
         self,
@@ -126,14 +126,14 @@ class _Server(uvicorn.Server):
         self._loop = asyncio.get_running_loop()
         self._drains: list[asyncio.Task[None]] = []
 
-    def stop_with(self, lifeline: int) -> None:
+    def stop_with(self, parent_pipe: int) -> None:
         """Stop when a pipe ends."""
 
         def ended() -> None:
-            self._loop.remove_reader(lifeline)
+            self._loop.remove_reader(parent_pipe)
             self._stop(signal.SIGTERM)
 
-        self._loop.add_reader(lifeline, ended)
+        self._loop.add_reader(parent_pipe, ended)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
@@ -145,7 +145,7 @@ class _Server(uvicorn.Server):
             self._on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        # uvicorn's own limit would cancel tasks, with a traceback for each (T33). A connection that is
+        # uvicorn's own limit would cancel tasks, with a traceback for each. A connection that is
         # dropped ends its task by itself.
         dropping = self._loop.call_later(_CONNECTIONS_GRACE, self._drop_connections)
         await super().shutdown(sockets=sockets)

@@ -1,11 +1,11 @@
-"""The response that subscribes to a turn. It owns nothing: whatever happens to it, the turn goes on (T3 T29)."""
+"""The response that subscribes to a turn. It owns nothing: whatever happens to it, the turn goes on."""
 
 import asyncio
 import contextlib
 
 from litestar.types import Receive, Scope, Send
 
-from chatrack.chat.turns.channel import Subscriber
+from chatrack.chat.turns.channel import EventChannel
 from chatrack.http.protocol import ABORT
 
 HEADERS = [
@@ -20,7 +20,7 @@ STALLED = 60.0
 """A reader that takes nothing for so many seconds is disconnected."""
 
 
-class EventStream:
+class SSEResponse:
     """An ASGI response: events as they come, a comment when there are none for a while.
 
     Args:
@@ -28,7 +28,7 @@ class EventStream:
         heartbeat: seconds of silence after which a comment is sent.
     """
 
-    def __init__(self, subscriber: Subscriber, heartbeat: float) -> None:
+    def __init__(self, subscriber: EventChannel, heartbeat: float) -> None:
         self.subscriber = subscriber
         self.heartbeat = heartbeat
 

@@ -1,4 +1,4 @@
-"""Several processes on one socket: forked from a parent that has loaded and checked everything (T33)."""
+"""Several processes on one socket: forked from a parent that has loaded and checked everything."""
 
 import functools
 import os
@@ -15,10 +15,10 @@ from chatrack.errors import StartupError
 
 _log = structlog.get_logger(source="chatrack.workers")
 
-_HASTY = 5
-"""So many deaths within `_WINDOW` seconds mean that starting again does not help."""
+MAX_RESTARTS = 5
+"""So many deaths within `RESTART_WINDOW` seconds mean that starting again does not help."""
 
-_WINDOW = 60.0
+RESTART_WINDOW = 60.0
 
 Work = Callable[[Callable[[], None], int], None]
 """Serves in a worker. Gets a function to call when it is ready, and a pipe that ends when the parent does."""
@@ -40,7 +40,7 @@ class Workers:
         self.work = work
         self.stop_after = stop_after
         self._ready_pipes: dict[int, int] = {}
-        self._lifeline = os.pipe()
+        self._parent_pipe = os.pipe()
         self._signals = 0
         self._stopping = False
         self._deaths: list[float] = []
@@ -85,9 +85,9 @@ class Workers:
             _log.error("a worker could not start", pid=pid, exit_code=exit_code)
             return True
         now = time.monotonic()
-        self._deaths = [moment for moment in self._deaths if now - moment < _WINDOW] + [now]
-        if len(self._deaths) >= _HASTY:
-            _log.error("workers die too often", deaths=len(self._deaths), seconds=_WINDOW)
+        self._deaths = [moment for moment in self._deaths if now - moment < RESTART_WINDOW] + [now]
+        if len(self._deaths) >= MAX_RESTARTS:
+            _log.error("workers die too often", deaths=len(self._deaths), seconds=RESTART_WINDOW)
             return True
         _log.error("a worker died; starting another", pid=pid, exit_code=exit_code)
         self._fork()
@@ -107,11 +107,11 @@ class Workers:
         try:
             # A group of its own: Ctrl-C in a terminal reaches the parent alone, which then tells us.
             os.setpgid(0, 0)
-            for pipe in (reader, self._lifeline[1], *self._ready_pipes.values()):
+            for pipe in (reader, self._parent_pipe[1], *self._ready_pipes.values()):
                 os.close(pipe)
             for sig in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(sig, signal.SIG_DFL)
-            self.work(functools.partial(_say_ready, writer), self._lifeline[0])
+            self.work(functools.partial(_say_ready, writer), self._parent_pipe[0])
             code = 0
         except StartupError as error:
             for line in error.lines:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Migrations(msgspec.Struct, frozen=True, kw_only=True):
-    """One alembic history, with a version table of its own (T31).
+    """One alembic history, with a version table of its own.
 
     Args:
         name: the distribution's or plugin's name, for output.

@@ -20,9 +20,9 @@ ITEM_FORMAT = 1
 """The version of the JSON in an item record."""
 
 HIDDEN_TYPES = ("hidden_context_item", "sdk_hidden_context")
-"""Item types that are never sent to a client (T13)."""
+"""Item types that are never sent to a client."""
 
-# Built once: building one takes about two milliseconds of CPU (T26).
+# Built once: building one takes about two milliseconds of CPU.
 _ITEM: TypeAdapter[ThreadItem] = TypeAdapter(ThreadItem)
 _ATTACHMENT: TypeAdapter[Attachment] = TypeAdapter(Attachment)
 _JSON = msgspec.json.Encoder()
@@ -56,7 +56,7 @@ class ItemRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def hidden(self) -> bool:
-        """Whether the client must never see it (T13)."""
+        """Whether the client must never see it."""
         return self.type in HIDDEN_TYPES
 
 
@@ -158,7 +158,7 @@ def dump(model: BaseModel) -> str:
 
 
 def item_to_record(item: ThreadItem, *, turn_id: str | None = None, origin: str | None = None) -> ItemRecord:
-    """Encode an item; its time becomes UTC (T8).
+    """Encode an item; its time becomes UTC.
 
     Args:
         item: any ChatKit item.
@@ -189,7 +189,7 @@ def record_to_item(record: ItemRecord) -> ThreadItem:
 
 
 def is_hidden(item: object) -> bool:
-    """Tell whether an item must never be sent to a client (T13)."""
+    """Tell whether an item must never be sent to a client."""
     return isinstance(item, HiddenContextItem | SDKHiddenContextItem)
 
 

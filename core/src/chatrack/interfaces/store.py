@@ -32,7 +32,7 @@ class Store(chatkit.store.Store[RequestContext], ABC):
     """Keeps threads, items, attachments' records and feedback.
 
     Every method sees only what belongs to the user of its context (or lease), and answers `NotFound` for
-    everything else, whether it exists or not (T7). Methods are safe to call concurrently. A write is
+    everything else, whether it exists or not. Methods are safe to call concurrently. A write is
     whole or not at all, also when the caller is cancelled. The methods of chatkit's contract that deal in
     items and threads are given here, on top of those that deal in records.
     """
@@ -75,7 +75,7 @@ class Store(chatkit.store.Store[RequestContext], ABC):
         """Load a page of what the client may see of a thread.
 
         Hidden items and those of an uncommitted retry are left out by the query, so that a page is full
-        unless it is the last (T14); the order is that of the sequence (T14).
+        unless it is the last; the order is that of the sequence.
 
         Args:
             thread_id: the thread.
@@ -92,7 +92,7 @@ class Store(chatkit.store.Store[RequestContext], ABC):
     async def thread_with_items(
         self, thread_id: str, *, limit: int, context: RequestContext
     ) -> tuple[ThreadRecord, RecordPage]:
-        """Load a thread and its oldest visible items (T25).
+        """Load a thread and its oldest visible items.
 
         Raises:
             NotFound: no such thread.
@@ -200,7 +200,7 @@ class Store(chatkit.store.Store[RequestContext], ABC):
         resolve: Sequence[str] = (),
         uncommitted: bool = False,
     ) -> None:
-        """Add or replace items, and remove some, in one transaction. An item keeps its place when replaced (T18).
+        """Add or replace items, and remove some, in one transaction. An item keeps its place when replaced.
 
         Args:
             lease: the right to do so.
@@ -253,7 +253,7 @@ class Store(chatkit.store.Store[RequestContext], ABC):
 
     @abstractmethod
     async def set_title(self, thread_id: str, title: str, context: RequestContext) -> None:
-        """Rename a thread, and touch nothing else of it (T11).
+        """Rename a thread, and touch nothing else of it.
 
         Raises:
             NotFound: no such thread.
@@ -261,7 +261,7 @@ class Store(chatkit.store.Store[RequestContext], ABC):
 
     @abstractmethod
     async def replace_title(self, thread_id: str, old: str | None, new: str, context: RequestContext) -> bool:
-        """Rename a thread if it still has the name it had; give whether it was renamed (T11).
+        """Rename a thread if it still has the name it had; give whether it was renamed.
 
         Raises:
             NotFound: no such thread.

@@ -1,4 +1,4 @@
-"""Tool calls as providers send them, made fit to be told apart (T17)."""
+"""Tool calls as providers send them, made fit to be told apart."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -45,7 +45,7 @@ def is_call(item: Any) -> bool:
     return isinstance(item, dict) and item.get("type") == "function_call"
 
 
-def tell_apart(answer: object, body: Mapping[str, Any]) -> None:
+def assign_call_ids(answer: object, body: Mapping[str, Any]) -> None:
     """Give the calls of an answer in one piece ids of their own.
 
     Args:

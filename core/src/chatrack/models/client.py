@@ -13,11 +13,11 @@ from openai import AsyncStream
 from openai.resources.chat import AsyncChat
 
 from chatrack.errors import ModelFailure
-from chatrack.models.calls import tell_apart
-from chatrack.models.draining import after_the_rest
+from chatrack.models.calls import assign_call_ids
+from chatrack.models.draining import deliver_queued_first
 from chatrack.models.failures import failure_of
 from chatrack.models.limits import Limits
-from chatrack.models.messages import tidy
+from chatrack.models.messages import normalize_messages
 from chatrack.models.resources import PlainCompletions, PlainResponses
 from chatrack.models.stream import STARTED, STREAMS
 
@@ -73,7 +73,10 @@ class Client(openai.AsyncOpenAI):
         if stream:
             stream_cls = STREAMS.get(options.url, stream_cls)
         if options.url == "/chat/completions":
-            options.json_data = {**options.json_data, "messages": tidy(options.json_data["messages"])}
+            options.json_data = {
+                **options.json_data,
+                "messages": normalize_messages(options.json_data["messages"]),
+            }
         for attempt in itertools.count():
             self._leave_out_reasoning(options)
             try:
@@ -81,7 +84,7 @@ class Client(openai.AsyncOpenAI):
                     answer = await super().request(cast_to, options, stream=stream, stream_cls=stream_cls)
                 break
             except TimeoutError as error:
-                raise after_the_rest(ModelFailure("first_token_timeout")) from error
+                raise deliver_queued_first(ModelFailure("first_token_timeout")) from error
             except openai.APIError as error:
                 if self._wants_no_reasoning(error, options):
                     continue
@@ -89,7 +92,7 @@ class Client(openai.AsyncOpenAI):
                 assert failure is not None
                 pause = self._pause(failure, attempt)
                 if pause is None or clock() + pause >= until:
-                    raise after_the_rest(failure) from error
+                    raise deliver_queued_first(failure) from error
                 _log.info(
                     "asking the provider again",
                     reason=failure.fault,
@@ -102,7 +105,7 @@ class Client(openai.AsyncOpenAI):
             response = answer.response if isinstance(answer, AsyncStream) else answer.http_response
             response.extensions[STARTED] = started
         else:
-            tell_apart(answer, options.json_data if isinstance(options.json_data, dict) else {})
+            assign_call_ids(answer, options.json_data if isinstance(options.json_data, dict) else {})
         return answer
 
     def _pause(self, failure: ModelFailure, attempt: int) -> float | None:

@@ -1,4 +1,4 @@
-"""A shorter way for text: from a model's stream to who shows it, past all that only looks at the other events (T27).
+"""A shorter way for text: from a model's stream to who shows it, past all that only looks at the other events.
 
 The Agents SDK hands every event through half a dozen layers and a queue, in which plain text changes nothing. A
 delta may go directly to whoever consumes the run when everything that came before it has arrived there.
@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from typing import Any
 
 
-class Shortcut:
+class DeltaFastPath:
     """The shorter way into one run.
 
     Args:
@@ -19,15 +19,15 @@ class Shortcut:
 
     def __init__(self, deliver: Callable[[Any], bool]) -> None:
         self.deliver = deliver
-        self.dealt_with: object = None
+        self.last_consumed: object = None
         """The last event of a model that the consumer of the run has dealt with to its end."""
 
 
-SHORTCUT: ContextVar[Shortcut | None] = ContextVar("chatrack.shortcut", default=None)
+DELTA_FAST_PATH: ContextVar[DeltaFastPath | None] = ContextVar("chatrack.delta_fast_path", default=None)
 """The shorter way into the run that is being started in this context."""
 
 
-async def shortened(events: AsyncIterator[Any], shortcut: Shortcut) -> AsyncGenerator[Any]:
+async def bypass_queue(events: AsyncIterator[Any], shortcut: DeltaFastPath) -> AsyncGenerator[Any]:
     """Give the events of a model's answer but for those that went the shorter way.
 
     Args:
@@ -39,7 +39,7 @@ async def shortened(events: AsyncIterator[Any], shortcut: Shortcut) -> AsyncGene
     async with contextlib.aclosing(events):  # type: ignore[type-var]  # a generator
         async for event in events:
             if (
-                shortcut.dealt_with is last
+                shortcut.last_consumed is last
                 and event.type == "response.output_text.delta"
                 and shortcut.deliver(event)
             ):

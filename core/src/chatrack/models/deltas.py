@@ -1,4 +1,4 @@
-"""The events that nearly every token is: decoded to what is used of them, and no further (T27).
+"""The events that nearly every token is: decoded to what is used of them, and no further.
 
 They stand in for the classes of the openai client, which validate each event against a union of all there are.
 Whatever does not fit them exactly is left to that client. `response` is what the Agents SDK asks every event for.
@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, TypeAlias
 import msgspec
 
 
-class TextDelta(msgspec.Struct, tag_field="type", tag="response.output_text.delta", gc=False):
+class OutputTextDelta(msgspec.Struct, tag_field="type", tag="response.output_text.delta", gc=False):
     """A piece of an answer's text, over the Responses API."""
 
     delta: str
@@ -53,7 +53,7 @@ class ReasoningDelta(msgspec.Struct, tag_field="type", tag="response.reasoning_t
     response: ClassVar[None] = None
 
 
-ResponseDelta: TypeAlias = TextDelta | ArgumentsDelta | SummaryDelta | ReasoningDelta
+ResponseDelta: TypeAlias = OutputTextDelta | ArgumentsDelta | SummaryDelta | ReasoningDelta
 
 
 class ChatDelta(msgspec.Struct, forbid_unknown_fields=True, gc=False):

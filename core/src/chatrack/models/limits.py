@@ -23,7 +23,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     idle: float = 60.0
 
 
-class Watch:
+class ReadDeadline:
     """Sees to it that no read of a stream takes too long, with one timer for all of them.
 
     `asyncio.timeout` does the same for one read, at the price of a timer, a context and half a dozen calls for
@@ -65,7 +65,7 @@ class Watch:
             self._task, self._late = None, False
 
     def close(self) -> None:
-        """Watch no longer."""
+        """ReadDeadline no longer."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -1,10 +1,10 @@
-"""Messages as Chat Completions endpoints want them: the strictest of them set the rules (T32)."""
+"""Messages as Chat Completions endpoints want them: the strictest of them set the rules."""
 
 from collections.abc import Sequence
 from typing import Any
 
 
-def tidy(messages: Sequence[Any]) -> list[Any]:
+def normalize_messages(messages: Sequence[Any]) -> list[Any]:
     """Give messages in a form that all endpoints take.
 
     What an assistant said before it called tools becomes one message with the calls: Gemini wants calls to follow

@@ -1,4 +1,4 @@
-"""Models over OpenAI's two APIs: the Agents SDK's, asked for what a server of its own history needs (T32)."""
+"""Models over OpenAI's two APIs: the Agents SDK's, asked for what a server of its own history needs."""
 
 import dataclasses
 from collections.abc import AsyncIterator
@@ -8,7 +8,7 @@ from agents import ModelResponse, ModelSettings, OpenAIChatCompletionsModel, Ope
 from agents.items import TResponseStreamEvent
 from openai import AsyncOpenAI
 
-from chatrack.models.delta_fast_path import SHORTCUT, shortened
+from chatrack.models.delta_fast_path import DELTA_FAST_PATH, bypass_queue
 
 _PLAIN = ("gpt-3.5", "gpt-4", "chatgpt-")
 """Models without reasoning, by the beginning of their names: asking them for it would cost a request."""
@@ -28,7 +28,7 @@ _ARGUMENTS = (
 """Those that the SDK gives by their place in one method and by name in another."""
 
 
-class Adapting:
+class ModelAdapter:
     """Adapts every call of a model to its endpoint; the SDK's own class beside it does the calling."""
 
     def settings(self, given: ModelSettings) -> ModelSettings:
@@ -50,8 +50,8 @@ class Adapting:
     def stream_response(self, *given: Any, **named: Any) -> AsyncIterator[TResponseStreamEvent]:
         """Stream an answer; arguments and result are the SDK's."""
         stream: AsyncIterator[TResponseStreamEvent] = super().stream_response(**self._asked(given, named))  # type: ignore[misc]  # of the class beside this one
-        shortcut = SHORTCUT.get()
-        return stream if shortcut is None else shortened(stream, shortcut)
+        shortcut = DELTA_FAST_PATH.get()
+        return stream if shortcut is None else bypass_queue(stream, shortcut)
 
     async def get_response(self, *given: Any, **named: Any) -> ModelResponse:
         """Give an answer in one piece; arguments and result are the SDK's."""
@@ -64,7 +64,7 @@ class Adapting:
         return {**asked, "model_settings": settings, "input": items}
 
 
-class ResponsesModel(Adapting, OpenAIResponsesModel):
+class ResponsesModel(ModelAdapter, OpenAIResponsesModel):
     """A model over the Responses API that leaves nothing with the provider."""
 
     def settings(self, given: ModelSettings) -> ModelSettings:
@@ -76,7 +76,7 @@ class ResponsesModel(Adapting, OpenAIResponsesModel):
         return dataclasses.replace(given, store=store, response_include=include)
 
 
-class ChatModel(Adapting, OpenAIChatCompletionsModel):
+class ChatModel(ModelAdapter, OpenAIChatCompletionsModel):
     """A model over Chat Completions.
 
     Args:

@@ -4,7 +4,7 @@ LARGEST = 32 * 2**20
 """So many bytes one event may have: pictures come as base64."""
 
 
-class EventReader:
+class SSEDecoder:
     """Cuts the data out of the events of one stream.
 
     Line ends of all three kinds, comments, fields without meaning and events without data are taken in passing.

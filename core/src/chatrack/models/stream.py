@@ -1,4 +1,4 @@
-"""The stream of one answer, from bytes to events: plain deltas the short way, the rest as the client does (T27)."""
+"""The stream of one answer, from bytes to events: plain deltas the short way, the rest as the client does."""
 
 import asyncio
 import functools
@@ -18,11 +18,11 @@ from pydantic import Field, TypeAdapter, ValidationError
 from chatrack.errors import Fault, ModelFailure
 from chatrack.models.calls import CallIds, ChatCalls, is_call
 from chatrack.models.deltas import decode_chat_chunk, decode_response_delta
-from chatrack.models.draining import after_the_rest
+from chatrack.models.draining import deliver_queued_first
 from chatrack.models.failures import fault_in
-from chatrack.models.limits import Limits, Watch
+from chatrack.models.limits import Limits, ReadDeadline
 from chatrack.models.response_headers import request_id_in
-from chatrack.models.sse_decoder import EventReader
+from chatrack.models.sse_decoder import SSEDecoder
 
 STARTED = "chatrack.started"
 """The extension of a response that says when its request began, on the loop's clock."""
@@ -43,7 +43,7 @@ class _Answer(ABC):
         """Whether the answer has come to its end."""
         self.failed: Fault | None = None
         """Why the answer is none, although it has come to its end."""
-        self.patience: float | None = None
+        self.first_token_deadline: float | None = None
         """Until when the first token has to be there; None when it is."""
         self._client: Any = stream._client  # noqa: SLF001  (known under no public name)
 
@@ -55,13 +55,13 @@ class _Answer(ABC):
         """
         limits: Limits = self._client.limits
         started = self.response.extensions.get(STARTED, asyncio.get_running_loop().time())
-        self.patience = started + limits.first_token
+        self.first_token_deadline = started + limits.first_token
         # From here on this looks after time itself: one timer for a read instead of two.
         timeouts = self.response.request.extensions.get("timeout")
         if isinstance(timeouts, dict):
             timeouts["read"] = None
-        reader = EventReader()
-        self._watch = Watch()
+        reader = SSEDecoder()
+        self._watch = ReadDeadline()
         reads = self.response.aiter_bytes()
         try:
             while (chunk := await self._read(reads, started + limits.total, limits.idle)) is not None:
@@ -80,7 +80,7 @@ class _Answer(ABC):
             await reads.aclose()
             await self.response.aclose()
 
-    def _cut(self, reader: EventReader, chunk: bytes) -> list[bytes]:
+    def _cut(self, reader: SSEDecoder, chunk: bytes) -> list[bytes]:
         try:
             return reader.feed(chunk)
         except ValueError as error:
@@ -101,15 +101,15 @@ class _Answer(ABC):
         """
 
     async def _read(self, reads: AsyncIterator[bytes], end: float, idle: float) -> bytes | None:
-        if self.patience is not None:
-            until = min(end, self.patience)
+        if self.first_token_deadline is not None:
+            until = min(end, self.first_token_deadline)
         else:
             until = min(end, asyncio.get_running_loop().time() + idle)
         try:
             return await self._watch.read(anext(reads, None), until)
         except TimeoutError as error:
             raise self.failure(
-                "first_token_timeout" if self.patience is not None else "idle_timeout"
+                "first_token_timeout" if self.first_token_deadline is not None else "idle_timeout"
             ) from error
         except (httpx2.RequestError, httpx2.StreamError) as error:
             raise self.failure("broken") from error
@@ -127,7 +127,9 @@ class _Answer(ABC):
         return parsed
 
     def failure(self, fault: Fault, *, code: str | None = None) -> ModelFailure:
-        return after_the_rest(ModelFailure(fault, request_id=request_id_in(self.response.headers), code=code))
+        return deliver_queued_first(
+            ModelFailure(fault, request_id=request_id_in(self.response.headers), code=code)
+        )
 
     def reported(self, error: Any) -> ModelFailure:
         """Give the failure that the provider reports in the middle of an answer."""
@@ -152,12 +154,12 @@ class _ResponsesAnswer(_Answer):
             except (msgspec.DecodeError, UnicodeDecodeError):
                 pass
             else:
-                self.patience = None
+                self.first_token_deadline = None
                 return (delta,)
         parsed = self.parsed(data)
         kind = parsed.get("type")
         if str(kind).endswith(".delta"):
-            self.patience = None
+            self.first_token_deadline = None
         response = parsed.get("response")
         response = response if isinstance(response, dict) else {}
         if kind == "response.failed":
@@ -179,7 +181,7 @@ class _ResponsesAnswer(_Answer):
                     self._calls[place] = self._ids.unique(place[0])
                 item["call_id"] = self._calls[place]
         if not isinstance(kind, str) or kind not in _EVENTS:
-            return ()  # what nobody knows yet, nobody misses (T20)
+            return ()  # what nobody knows yet, nobody misses
         try:
             return (_events().validate_python(parsed),)
         except ValidationError:
@@ -207,7 +209,7 @@ class _ChatAnswer(_Answer):
         except (msgspec.DecodeError, UnicodeDecodeError):
             return (self._unusual(self.parsed(data)),)
         if chunk.choices[0].delta.content:
-            self.patience = None
+            self.first_token_deadline = None
         return (chunk,)
 
     def _unusual(self, parsed: dict[str, Any]) -> ChatCompletionChunk:
@@ -224,7 +226,7 @@ class _ChatAnswer(_Answer):
             if not isinstance(delta, dict):
                 continue
             if any(value for name, value in delta.items() if name != "role"):
-                self.patience = None
+                self.first_token_deadline = None
             if isinstance(delta.get("tool_calls"), list):
                 self._calls.repair(delta["tool_calls"])
         try:

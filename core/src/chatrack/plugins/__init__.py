@@ -2,6 +2,6 @@
 
 from chatrack.plugins.discovery import GROUP, Installed, discover
 from chatrack.plugins.loading import Loaded, load
-from chatrack.plugins.manager import Contribution, Plugins
+from chatrack.plugins.manager import HookResult, PluginManager
 
-__all__ = ["GROUP", "Contribution", "Installed", "Loaded", "Plugins", "discover", "load"]
+__all__ = ["GROUP", "HookResult", "Installed", "Loaded", "PluginManager", "discover", "load"]

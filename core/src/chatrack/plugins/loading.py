@@ -9,7 +9,7 @@ import msgspec
 from chatrack.errors import PluginError, StartupError
 from chatrack.hookspecs import API, HookSpecs
 from chatrack.plugins.discovery import Installed
-from chatrack.settings import Problems, Settings, Source, closest, decode
+from chatrack.settings import Problems, Settings, Source, decode, did_you_mean
 
 HOOKS = [name for name in vars(HookSpecs) if not name.startswith("_")]
 """The names of all hooks."""
@@ -51,7 +51,7 @@ def load(
         problems: receives the mistakes in settings and the plugins that cannot be loaded.
 
     Returns:
-        The plugins that could be loaded, in order. Plugins with mistakes are in `problems` instead.
+        The plugins that could be loaded, in order. PluginManager with mistakes are in `problems` instead.
     """
     loaded = []
     for name in enabled:
@@ -75,7 +75,7 @@ def _load_one(
         known = ", ".join(sorted(installed)) or "none"
         problems.add(
             "enabled",
-            f'plugin "{name}" is not installed{closest(name, installed)}; installed plugins: {known}',
+            f'plugin "{name}" is not installed{did_you_mean(name, installed)}; installed plugins: {known}',
         )
         return None
 
@@ -115,14 +115,14 @@ def _load_one(
 
 
 def _hooks(cls: type, failure: Any) -> list[str]:
-    """List the hooks a class implements, having checked their names and arguments (T30)."""
+    """List the hooks a class implements, having checked their names and arguments."""
     hooks = []
     for name, member in inspect.getmembers(cls, callable):
         if getattr(member, "chatrack_impl", None) is None:
             continue
         if name not in HOOKS:
             raise failure(
-                "hook", f"there is no hook `{name}`{closest(name, HOOKS)}; hooks: {', '.join(HOOKS)}"
+                "hook", f"there is no hook `{name}`{did_you_mean(name, HOOKS)}; hooks: {', '.join(HOOKS)}"
             )
         if inspect.iscoroutinefunction(member) or inspect.isasyncgenfunction(member):
             raise failure(

@@ -1,4 +1,4 @@
-"""The one place that calls hooks: one typed method a hook, every result checked and attributed (T30)."""
+"""The one place that calls hooks: one typed method a hook, every result checked and attributed."""
 
 import inspect
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ T = TypeVar("T")
 _TOOL_TYPES = tuple(get_origin(kind) or kind for kind in get_args(Tool))
 
 
-class Contribution(msgspec.Struct, Generic[T], frozen=True):
+class HookResult(msgspec.Struct, Generic[T], frozen=True):
     """What one plugin gave.
 
     Args:
@@ -45,7 +45,7 @@ class Contribution(msgspec.Struct, Generic[T], frozen=True):
     value: T
 
 
-class Plugins:
+class PluginManager:
     """The loaded plugins, in the order of `enabled`.
 
     Args:
@@ -66,7 +66,7 @@ class Plugins:
         """Make an error that names a plugin and its distribution."""
         return PluginError(plugin, stage, message, distribution=self._by_name[plugin].installed.source)
 
-    def store(self) -> Contribution[Store]:
+    def store(self) -> HookResult[Store]:
         """Ask for the store.
 
         Raises:
@@ -84,11 +84,11 @@ class Plugins:
             raise ConfigError(f"{self._file}: enabled: two stores, {names}; enable exactly one")
         return given[0]
 
-    def authenticators(self, database: "Database | None") -> list[Contribution[Sequence[Authenticator]]]:
+    def authenticators(self, database: "Database | None") -> list[HookResult[Sequence[Authenticator]]]:
         """Ask for the ways in."""
         return self._call_sequence("authenticators", Authenticator, database=database)
 
-    def model_providers(self) -> list[Contribution[Mapping[str, ModelProvider]]]:
+    def model_providers(self) -> list[HookResult[Mapping[str, ModelProvider]]]:
         """Ask for the providers of models."""
         given = self._call("model_providers", Mapping)
         for one in given:
@@ -99,7 +99,7 @@ class Plugins:
                     )
         return given
 
-    def tools(self, database: "Database | None") -> list[Contribution[Sequence[Tool]]]:
+    def tools(self, database: "Database | None") -> list[HookResult[Sequence[Tool]]]:
         """Ask for the tools."""
         given = self._call("tools", Sequence, database=database)
         for one in given:
@@ -109,11 +109,11 @@ class Plugins:
                     raise self._wrong(one.plugin, "tools", f"tools{hint}", tool)
         return given
 
-    def agents(self) -> list[Contribution[Sequence[AgentSpec]]]:
+    def agents(self) -> list[HookResult[Sequence[AgentSpec]]]:
         """Ask for the agents."""
         return self._call_sequence("agents", AgentSpec)
 
-    def actions(self, database: "Database | None") -> list[Contribution[Mapping[str, ActionHandler]]]:
+    def actions(self, database: "Database | None") -> list[HookResult[Mapping[str, ActionHandler]]]:
         """Ask for the action handlers."""
         given = self._call("actions", Mapping, database=database)
         for one in given:
@@ -122,7 +122,7 @@ class Plugins:
                     raise self._wrong(one.plugin, "actions", f"an async function for {kind!r}", handler)
         return given
 
-    def user_data(self, database: "Database | None") -> list[Contribution[UserData]]:
+    def user_data(self, database: "Database | None") -> list[HookResult[UserData]]:
         """Ask for the export and purge of what is kept about users."""
         given = self._call("user_data", UserData, database=database)
         for one in given:
@@ -131,11 +131,11 @@ class Plugins:
                 raise self.error(one.plugin, "hook", "`user_data` must return a UserData with a `name`")
         return given
 
-    def migrations(self, database: "Database | None") -> list[Contribution[Migrations]]:
+    def migrations(self, database: "Database | None") -> list[HookResult[Migrations]]:
         """Ask for the histories of tables."""
         return self._call("migrations", Migrations, database=database)
 
-    def routes(self, database: "Database | None") -> list[Contribution[Sequence[ControllerRouterHandler]]]:
+    def routes(self, database: "Database | None") -> list[HookResult[Sequence[ControllerRouterHandler]]]:
         """Ask for routes."""
         given = self._call("routes", Sequence, database=database)
         for one in given:
@@ -145,11 +145,11 @@ class Plugins:
                     raise self._wrong(one.plugin, "routes", "Litestar handlers", part)
         return given
 
-    def lifespans(self) -> list[Contribution[AbstractAsyncContextManager[Any]]]:
+    def lifespans(self) -> list[HookResult[AbstractAsyncContextManager[Any]]]:
         """Ask for what lives as long as the server."""
         return self._call("lifespan", AbstractAsyncContextManager)
 
-    def _call_sequence(self, hook: str, kind: type[Any], **arguments: object) -> list[Contribution[Any]]:
+    def _call_sequence(self, hook: str, kind: type[Any], **arguments: object) -> list[HookResult[Any]]:
         given = self._call(hook, Sequence, **arguments)
         for one in given:
             for part in one.value:
@@ -157,7 +157,7 @@ class Plugins:
                     raise self._wrong(one.plugin, hook, f"a sequence of {kind.__name__}", part)
         return given
 
-    def _call(self, hook: str, kind: Any, **arguments: object) -> list[Contribution[Any]]:
+    def _call(self, hook: str, kind: Any, **arguments: object) -> list[HookResult[Any]]:
         # One implementation at a time, so that a failure has a name; pluggy's own loop gives a bare list.
         implementations = {
             impl.plugin_name: impl for impl in getattr(self._manager.hook, hook).get_hookimpls()
@@ -180,7 +180,7 @@ class Plugins:
                 continue
             if not isinstance(value, kind) or isinstance(value, str):
                 raise self._wrong(plugin.name, hook, kind.__name__, value)
-            results.append(Contribution(plugin.name, value))
+            results.append(HookResult(plugin.name, value))
         return results
 
     def _wrong(self, plugin: str, hook: str, wanted: str, got: object) -> PluginError:

@@ -1,8 +1,8 @@
 """Settings: typed tables of config.toml, with references to the environment and to files."""
 
-from chatrack.settings.decode import Problems, closest, decode
+from chatrack.settings.decode import Problems, decode, did_you_mean
 from chatrack.settings.references import Source, load_source
 from chatrack.settings.secret import Secret
 from chatrack.settings.struct import Settings, from_env
 
-__all__ = ["Problems", "Secret", "Settings", "Source", "closest", "decode", "from_env", "load_source"]
+__all__ = ["Problems", "Secret", "Settings", "Source", "decode", "did_you_mean", "from_env", "load_source"]

@@ -1,4 +1,4 @@
-"""Tables of config.toml to structs, collecting every mistake with its file and key (T30)."""
+"""Tables of config.toml to structs, collecting every mistake with its file and key."""
 
 import difflib
 import re
@@ -46,7 +46,7 @@ class Problems:
             raise ConfigError(self.lines)
 
 
-def closest(name: str, candidates: Iterable[str]) -> str:
+def did_you_mean(name: str, candidates: Iterable[str]) -> str:
     """Give ` (did you mean "x"?)` for the closest candidate, or nothing if none is close."""
     found = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.6)
     return f' (did you mean "{found[0]}"?)' if found else ""
@@ -73,7 +73,7 @@ def decode(cls: type[T], table: object, *, key: str, source: Source, problems: P
     hints = get_type_hints(cls, include_extras=True)
     for name in table:
         if name not in fields:
-            problems.add(_join(key, name), f"unknown key{closest(name, fields)}")
+            problems.add(_join(key, name), f"unknown key{did_you_mean(name, fields)}")
     values: dict[str, Any] = {}
     for name, field in fields.items():
         path, hint = _join(key, name), hints[field.name]
@@ -177,7 +177,7 @@ def _expectation(error: Exception, raw: object, hint: Any) -> str:
     choices = _choices(hint)
     if choices and not (isinstance(raw, str) and raw in choices):
         listed = ", ".join(f'"{choice}"' for choice in choices)
-        guess = closest(raw, choices) if isinstance(raw, str) else ""
+        guess = did_you_mean(raw, choices) if isinstance(raw, str) else ""
         return f"expected one of {listed}{guess}"
     text = (
         re.sub(r" - at `[^`]*`", "", str(error)).replace("`object`", "a table").replace("`array`", "a list")

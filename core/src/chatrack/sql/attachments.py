@@ -9,7 +9,7 @@ from chatrack.errors import NotFound
 from chatrack.interfaces.records import dump_attachment, load_attachment
 from chatrack.interfaces.user import User
 from chatrack.sql.ownership import owned_by, owner_row, owner_values
-from chatrack.sql.reading import load_thread, within
+from chatrack.sql.reading import fetch_in, load_thread
 from chatrack.sql.tables import attachments
 
 _MINE = (attachments.c.id == bindparam("attachment"), owned_by(attachments))
@@ -24,7 +24,7 @@ async def save(connection: AsyncConnection, attachment: Attachment, user: User) 
     """
     values = {"thread_id": attachment.thread_id, "data": dump_attachment(attachment)}
     if attachment.thread_id is not None:
-        await load_thread(within(connection), attachment.thread_id, user)
+        await load_thread(fetch_in(connection), attachment.thread_id, user)
     mine = await connection.execute(
         update(attachments).where(*_MINE).values(**values),
         owner_values(user, attachment=attachment.id),

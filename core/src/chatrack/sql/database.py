@@ -14,7 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chatrack.errors import ChatrackError, Unavailable
-from chatrack.sql.backends import Pool, backend_of, reason_of
+from chatrack.sql.backends import Pool, backend_of, unavailable_reason
 
 T = TypeVar("T")
 
@@ -165,7 +165,7 @@ class Database:
                     async with self._backend.transaction() as connection:
                         return await work(connection)
                 except DBAPIError as error:
-                    if attempt == _ATTEMPTS or not self._backend.worth_repeating(error):
+                    if attempt == _ATTEMPTS or not self._backend.is_retryable(error):
                         raise
                 # Apart from those that it met, or they meet again.
                 await asyncio.sleep(random.uniform(0, 0.01 * attempt))  # noqa: S311  (nothing secret)
@@ -178,7 +178,7 @@ def _translating(label: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        reason = "no connection is free" if isinstance(error, PoolTimeout) else reason_of(error)
+        reason = "no connection is free" if isinstance(error, PoolTimeout) else unavailable_reason(error)
         if reason is None:
             raise
         _log.error("database unavailable", database=label, reason=reason)

@@ -23,7 +23,7 @@ async def put(
     next_seq: int,
     uncommitted: bool = False,
 ) -> None:
-    """Add items to one thread, or replace those whose id it already has; these keep their place (T18).
+    """Add items to one thread, or replace those whose id it already has; these keep their place.
 
     Args:
         connection: inside a transaction that has locked the thread.

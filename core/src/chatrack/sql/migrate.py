@@ -1,4 +1,4 @@
-"""Running migrations: alembic, one version table per distribution (T31)."""
+"""Running migrations: alembic, one version table per distribution."""
 
 import contextlib
 import io

@@ -31,12 +31,12 @@ class OwnedTable(msgspec.Struct, frozen=True, kw_only=True):
         table: the table; it has `owner_columns` and a primary key.
         kind: what an export calls a row.
         order: the columns by which an export is sorted, before those of the primary key; never NULL.
-        moments: columns that hold microseconds since 1970.
-        documents: columns of text that hold JSON.
-        age: which of the `moments` says how old a row is; if None, no row is ever too old.
-        only: a condition that tells the rows that are meant from others of the table.
-        parts: tables whose rows go where a row of this one goes; the primary key is one column then.
-        of: in a part, the column that names the row it belongs to.
+        timestamps: columns that hold microseconds since 1970.
+        json_columns: columns of text that hold JSON.
+        age: which of the `timestamps` says how old a row is; if None, no row is ever too old.
+        where: a condition that tells the rows that are meant from others of the table.
+        children: tables whose rows go where a row of this one goes; the primary key is one column then.
+        parent_key: in a part, the column that names the row it belongs to.
         size: the column that says about how many parts a row has.
 
     Raises:
@@ -46,21 +46,23 @@ class OwnedTable(msgspec.Struct, frozen=True, kw_only=True):
     table: Table
     kind: str
     order: Sequence[str] = ()
-    moments: Sequence[str] = ()
-    documents: Sequence[str] = ()
+    timestamps: Sequence[str] = ()
+    json_columns: Sequence[str] = ()
     age: str | None = None
-    only: ColumnElement[bool] | None = None
-    parts: Sequence["OwnedTable"] = ()
-    of: str | None = None
+    where: ColumnElement[bool] | None = None
+    children: Sequence["OwnedTable"] = ()
+    parent_key: str | None = None
     size: str | None = None
 
     def __post_init__(self) -> None:
-        single = [name for name in (self.age, self.of, self.size) if name is not None]
-        for name in (*_OWNER, *self.order, *self.moments, *self.documents, *single):
+        single = [name for name in (self.age, self.parent_key, self.size) if name is not None]
+        for name in (*_OWNER, *self.order, *self.timestamps, *self.json_columns, *single):
             if name not in self.table.c:
                 raise ValueError(f"the table {self.table.name} has no column {name}")
-        if self.parts and (len(self.key) != 1 or any(part.of is None for part in self.parts)):
-            raise ValueError(f"the parts of {self.table.name} need one column to belong to, named by `of`")
+        if self.children and (len(self.key) != 1 or any(part.parent_key is None for part in self.children)):
+            raise ValueError(
+                f"the parts of {self.table.name} need one column to belong to, named by `parent_key`"
+            )
 
     @property
     def key(self) -> list[Column[Any]]:
@@ -71,7 +73,10 @@ class OwnedTable(msgspec.Struct, frozen=True, kw_only=True):
     def sorting(self) -> list[Column[Any]]:
         """The columns that an export is sorted by. In a part, the row it belongs to is the same throughout."""
         chosen = [self.table.c[name] for name in self.order]
-        return [*chosen, *(column for column in self.key if column.name not in (*self.order, self.of))]
+        return [
+            *chosen,
+            *(column for column in self.key if column.name not in (*self.order, self.parent_key)),
+        ]
 
     def record(self, row: Row) -> UserRecord:
         """Give a row as an export shows it: without its owner, times in ISO 8601, JSON as JSON."""
@@ -80,16 +85,16 @@ class OwnedTable(msgspec.Struct, frozen=True, kw_only=True):
             if name in _OWNER:
                 continue
             value = row[name]
-            if value is not None and name in self.moments:
+            if value is not None and name in self.timestamps:
                 value = to_wire(from_micros(value))
-            elif value is not None and name in self.documents:
+            elif value is not None and name in self.json_columns:
                 value = _document(value)
             fields[f"{self.kind}_{name}" if name in _TAKEN else name] = value
         return UserRecord(kind=self.kind, fields=fields)
 
     def batches(self, rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
         """Divide rows into what may be removed together."""
-        if not self.parts:
+        if not self.children:
             yield rows
             return
         batch: list[Row] = []
@@ -126,15 +131,15 @@ class OwnedTable(msgspec.Struct, frozen=True, kw_only=True):
             How many of each kind were removed.
         """
         these = self._these(rows)
-        removed = dict.fromkeys((self.kind, *(part.kind for part in self.parts)), 0)
-        if self.parts:
+        removed = dict.fromkeys((self.kind, *(part.kind for part in self.children)), 0)
+        if self.children:
             # The row that everybody locks first: nothing is added to it any more, and nobody waits in a circle.
             (key,) = self.key
             locked = select(key).where(these, condition).order_by(key).with_for_update()
             ids = (await connection.execute(locked, values)).scalars().all()
-            for part in reversed(self.parts):
-                assert part.of is not None
-                belongs = [part.table.c[part.of].in_(ids), *([owned_by(part.table)] if mine else [])]
+            for part in reversed(self.children):
+                assert part.parent_key is not None
+                belongs = [part.table.c[part.parent_key].in_(ids), *([owned_by(part.table)] if mine else [])]
                 gone = await connection.execute(delete(part.table).where(*belongs), values)
                 removed[part.kind] += gone.rowcount
             these = key.in_(ids)

@@ -1,4 +1,4 @@
-"""Whose row it is: two columns in every table, two conditions in every statement (T7)."""
+"""Whose row it is: two columns in every table, two conditions in every statement."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -52,7 +52,7 @@ def refuse_nul(*ids: str) -> None:
         raise NotFound("There is no such thing.")
 
 
-def all_of(thread_id: str, *records: Sequence[ItemRecord] | Sequence[PauseRecord]) -> None:
+def require_same_thread(thread_id: str, *records: Sequence[ItemRecord] | Sequence[PauseRecord]) -> None:
     """Refuse records of other threads than the one that is proved to be the user's.
 
     Raises:

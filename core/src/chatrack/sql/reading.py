@@ -13,7 +13,7 @@ from chatrack.sql.ownership import owned_by, owner_values
 from chatrack.sql.tables import items, threads
 
 Fetch = Callable[[Select[Any], Mapping[str, Any]], Awaitable[Sequence[Sequence[Any]]]]
-"""Gives the rows of a query: `Database.fetch`, or that of a transaction (`within`)."""
+"""Gives the rows of a query: `Database.fetch`, or that of a transaction (`fetch_in`)."""
 
 VISIBLE = items.c.hidden.is_(False) & items.c.uncommitted.is_(False)
 """What a client may see."""
@@ -88,7 +88,7 @@ _BACKWARD = _HISTORY.order_by(items.c.seq.desc()).limit(_LIMIT)
 _BATCH = 100
 
 
-def within(connection: AsyncConnection) -> Fetch:
+def fetch_in(connection: AsyncConnection) -> Fetch:
     """Give the `Fetch` of a transaction."""
 
     async def fetch(statement: Select[Any], values: Mapping[str, Any]) -> Sequence[Sequence[Any]]:

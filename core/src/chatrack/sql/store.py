@@ -27,8 +27,8 @@ from chatrack.sql import reading
 from chatrack.sql import threads as thread_rows
 from chatrack.sql import usage as usage_rows
 from chatrack.sql.database import Database
-from chatrack.sql.ownership import all_of, refuse_nul
-from chatrack.sql.reading import within
+from chatrack.sql.ownership import refuse_nul, require_same_thread
+from chatrack.sql.reading import fetch_in
 
 
 class SQLStore(Store):
@@ -111,7 +111,7 @@ class SQLStore(Store):
         after_interruption: Sequence[ItemRecord] = (),
     ) -> Lease:
         dialect, user = self.database.dialect, context.user
-        all_of(thread_id, items, after_interruption)
+        require_same_thread(thread_id, items, after_interruption)
 
         async def work(connection: AsyncConnection) -> Lease:
             if create is not None:
@@ -148,7 +148,7 @@ class SQLStore(Store):
         uncommitted: bool = False,
     ) -> None:
         dialect, user = self.database.dialect, lease.user
-        all_of(lease.thread_id, items, pauses)
+        require_same_thread(lease.thread_id, items, pauses)
 
         async def work(connection: AsyncConnection) -> None:
             next_seq = await lease_rows.check(connection, lease)
@@ -163,7 +163,7 @@ class SQLStore(Store):
 
     async def checkpoint(self, writes: Sequence[tuple[Lease, Sequence[ItemRecord], bool]]) -> None:
         for lease, records, _ in writes:
-            all_of(lease.thread_id, records)
+            require_same_thread(lease.thread_id, records)
 
         async def work(connection: AsyncConnection) -> None:
             held = await lease_rows.check_many(connection, [lease for lease, _, _ in writes])
@@ -186,7 +186,7 @@ class SQLStore(Store):
         usage: Sequence[UsageRecord] = (),
     ) -> None:
         dialect, user, thread_id = self.database.dialect, lease.user, lease.thread_id
-        all_of(thread_id, items)
+        require_same_thread(thread_id, items)
 
         async def work(connection: AsyncConnection) -> None:
             next_seq = await lease_rows.check(connection, lease)
@@ -220,7 +220,7 @@ class SQLStore(Store):
     async def replace_title(self, thread_id: str, old: str | None, new: str, context: RequestContext) -> bool:
         async def work(connection: AsyncConnection) -> bool:
             await reading.lock_thread(connection, thread_id, context.user)
-            if (await reading.load_thread(within(connection), thread_id, context.user)).title != old:
+            if (await reading.load_thread(fetch_in(connection), thread_id, context.user)).title != old:
                 return False
             await thread_rows.change(connection, thread_id, context.user, {"title": new})
             return True

@@ -47,7 +47,7 @@ class TableData(UserData):
         owner = owner_values(user)
         for table in self.tables:
             async for rows in self._sorted(table, owner):
-                parts = [(part, await self._with_parts(table, part, rows, owner)) for part in table.parts]
+                parts = [(part, await self._with_parts(table, part, rows, owner)) for part in table.children]
                 for row in rows:
                     yield table.record(row)
                     for part, having in parts:
@@ -95,8 +95,8 @@ class TableData(UserData):
     async def _sorted(self, table: OwnedTable, values: Mapping[str, Any]) -> AsyncIterator[Sequence[Row]]:
         """Walk a user's rows, or the parts of one row, in the order of an export."""
         statement = select(*table.table.c).where(owned_by(table.table), _only(table))
-        if table.of is not None:
-            statement = statement.where(table.table.c[table.of] == bindparam("row_id"))
+        if table.parent_key is not None:
+            statement = statement.where(table.table.c[table.parent_key] == bindparam("row_id"))
         async for rows in self._walk(statement, table.sorting, values, _WHOLE, by_bytes=True):
             yield rows
 
@@ -139,8 +139,8 @@ class TableData(UserData):
     ) -> set[Any]:
         """Find out which rows have parts of a kind: most threads have no feedback."""
         (key,) = table.key
-        assert part.of is not None
-        has = exists().where(part.table.c[part.of] == key, owned_by(part.table))
+        assert part.parent_key is not None
+        has = exists().where(part.table.c[part.parent_key] == key, owned_by(part.table))
         statement = select(key).where(key.in_([row[key.name] for row in rows]), owned_by(table.table), has)
         async with self.database.read() as connection:
             return set((await connection.execute(statement, owner)).scalars())
@@ -167,7 +167,7 @@ class TableData(UserData):
 
 
 def _only(table: OwnedTable) -> ColumnElement[bool]:
-    return true() if table.only is None else table.only
+    return true() if table.where is None else table.where
 
 
 def _columns(table: OwnedTable, sorting: Sequence[Column[Any]]) -> list[Column[Any]]:

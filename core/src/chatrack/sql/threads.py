@@ -10,7 +10,7 @@ from chatrack.errors import NotFound
 from chatrack.interfaces.records import ThreadRecord
 from chatrack.interfaces.user import User
 from chatrack.sql.ownership import owned_by, owner_row, owner_values
-from chatrack.sql.reading import find_thread, within
+from chatrack.sql.reading import fetch_in, find_thread
 from chatrack.sql.tables import threads
 
 _THIS = (threads.c.id == bindparam("thread"), owned_by(threads))
@@ -23,7 +23,7 @@ async def create(connection: AsyncConnection, record: ThreadRecord, user: User) 
 
 async def put(connection: AsyncConnection, record: ThreadRecord, user: User) -> None:
     """Add a thread, or replace what can be changed of it."""
-    if await find_thread(within(connection), record.id, user) is None:
+    if await find_thread(fetch_in(connection), record.id, user) is None:
         await create(connection, record, user)
         return
     row = _row(record, user)
@@ -32,7 +32,7 @@ async def put(connection: AsyncConnection, record: ThreadRecord, user: User) -> 
 
 
 async def change(connection: AsyncConnection, thread_id: str, user: User, values: dict[str, Any]) -> None:
-    """Change some columns of a thread, and touch nothing else of it (T11)."""
+    """Change some columns of a thread, and touch nothing else of it."""
     await connection.execute(
         update(threads).where(*_THIS).values(**values), owner_values(user, thread=thread_id)
     )
@@ -44,7 +44,7 @@ async def touch(connection: AsyncConnection, thread_id: str, user: User) -> None
 
 
 async def remove(connection: AsyncConnection, thread_id: str, user: User) -> None:
-    """Remove a thread. The foreign keys take along its items, lease, pauses, attachments and feedback (T22).
+    """Remove a thread. The foreign keys take along its items, lease, pauses, attachments and feedback.
 
     Raises:
         NotFound: the user has none of this id.

@@ -1,4 +1,4 @@
-"""A caller may be cancelled at any moment: a write is then whole or not at all, and the store goes on (T3)."""
+"""A caller may be cancelled at any moment: a write is then whole or not at all, and the store goes on."""
 
 import asyncio
 import time
@@ -196,7 +196,7 @@ class CancellationContract:
     """What is left behind by callers who were cancelled."""
 
     @pytest.mark.parametrize("method", sorted(Store.__abstractmethods__ - READING - LIFE))
-    async def test_t3_a_write_is_whole_or_not_at_all_when_its_caller_is_cancelled(
+    async def test_a_write_is_whole_or_not_at_all_when_its_caller_is_cancelled(
         self, store: Store, method: str
     ) -> None:
         twin = await Scene(store).build()

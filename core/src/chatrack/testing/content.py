@@ -1,4 +1,4 @@
-"""What goes in comes out: text, times, ids, places (T8, T9, T18)."""
+"""What goes in comes out: text, times, ids, places."""
 
 import asyncio
 import math
@@ -146,9 +146,9 @@ class ContentContract:
         with pytest.raises(NotFound):
             await store.delete_attachment(mine.id, chat.context)
 
-    # -- T8, T9, T18 -----------------------------------------------------------------------------------
+    # -- ids, times and upserts -----------------------------------------------------------------------
 
-    async def test_t8_times_are_kept_to_the_microsecond_and_come_back_in_utc(self, store: Store) -> None:
+    async def test_times_are_kept_to_the_microsecond_and_come_back_in_utc(self, store: Store) -> None:
         me = as_user()
         local = datetime(2026, 5, 4, 3, 2, 1, 987654)  # noqa: DTZ001  (naive, as upstream helpers write it)
         east = datetime(2026, 5, 4, 3, 2, 1, 1, timezone(timedelta(hours=5, minutes=45)))
@@ -165,7 +165,7 @@ class ContentContract:
                 assert loaded.created_at.utcoffset() == timedelta(0)
             assert (await store.load_record(thread.id, me)).created_at == to_micros(moment)
 
-    async def test_t9_ids_are_unique_and_not_to_be_guessed(self, store: Store) -> None:
+    async def test_ids_are_unique_and_not_to_be_guessed(self, store: Store) -> None:
         chat = await Chat(store).save()
         thread = await store.load_thread(chat.id, chat.context)
         made = {"thread": [store.generate_thread_id(chat.context) for _ in range(500)]}
@@ -187,7 +187,7 @@ class ContentContract:
         await store.add_thread_item(thread.id, item, me)
         assert await store.load_item(thread.id, item.id, me) == item
 
-    async def test_t18_an_item_that_is_added_again_is_replaced_in_its_place(self, store: Store) -> None:
+    async def test_an_item_that_is_added_again_is_replaced_in_its_place(self, store: Store) -> None:
         chat = Chat(store)
         lease = await chat.open(first := chat.says("one"), chat.says("two"))
         place = (await store.load_item_record(chat.id, first.id, chat.context)).seq
@@ -211,7 +211,7 @@ class ContentContract:
         assert await chat.words() == ["by begin_turn", "two", "three", "four"]
         assert (await store.load_item_record(chat.id, first.id, chat.context)).seq == place
 
-    async def test_t18_an_item_may_become_one_of_another_type(self, store: Store) -> None:
+    async def test_an_item_may_become_one_of_another_type(self, store: Store) -> None:
         chat = Chat(store)
         lease = await chat.open(chat.says("one"), second := chat.says("two"), chat.says("three"))
         hidden = msgspec.structs.replace(chat.hides(), id=second.id)
@@ -221,7 +221,7 @@ class ContentContract:
         await store.write(lease, [second])
         assert await chat.words() == ["one", "two", "three"]
 
-    async def test_t18_writers_of_one_item_at_once_make_one_item(self, store: Store) -> None:
+    async def test_writers_of_one_item_at_once_make_one_item(self, store: Store) -> None:
         chat = await Chat(store).save()
         item = chat.says()
         await asyncio.gather(

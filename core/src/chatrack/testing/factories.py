@@ -108,7 +108,7 @@ class Chat:
         return item_to_record(message(self.id, words, item_id=item_id), turn_id=turn_id)
 
     def hides(self, lease: Lease | None = None) -> ItemRecord:
-        """Make an item that the client never sees (T13)."""
+        """Make an item that the client never sees."""
         item = SDKHiddenContextItem(
             id=new_id("sdk_hidden_context"), thread_id=self.id, created_at=MOMENT, content="call and result"
         )

@@ -1,4 +1,4 @@
-"""What the model is shown: a range of the sequence, hidden items included, within a budget (T15)."""
+"""What the model is shown: a range of the sequence, hidden items included, within a budget."""
 
 import pytest
 
@@ -55,7 +55,7 @@ class HistoryContract:
         assert await chat.known(budget=10) == []
 
     @pytest.mark.parametrize("items", [1, 3])
-    async def test_t15_a_budget_keeps_the_newest_and_the_newest_turn_whole(
+    async def test_a_budget_keeps_the_newest_and_the_newest_turn_whole(
         self, store: Store, items: int
     ) -> None:
         chat, everything = await a_long_chat(store, turns=5, items=items)
@@ -70,13 +70,13 @@ class HistoryContract:
             shorter = found[2:]
             assert len(shorter) < items or sum(len(record.data) for record in shorter) <= budget
 
-    async def test_t15_a_budget_looks_back_from_before(self, store: Store) -> None:
+    async def test_a_budget_looks_back_from_before(self, store: Store) -> None:
         chat, everything = await a_long_chat(store, turns=4, items=2)
         found = await store.load_history(chat.id, chat.context, before=everything[4].seq, budget=0)
         assert [words_of(record) for record in found][-2:] == ["1 0", "1 1"]
         assert len(found) <= 3
 
-    async def test_t15_a_long_history_is_whole(self, store: Store) -> None:
+    async def test_a_long_history_is_whole(self, store: Store) -> None:
         chat = Chat(store)
         lease = await chat.open()
         await store.write(lease, [chat.says(str(number), lease) for number in range(260)])

@@ -1,4 +1,4 @@
-"""Nobody sees or touches what belongs to another (T7)."""
+"""Nobody sees or touches what belongs to another."""
 
 import msgspec
 import pytest
@@ -46,7 +46,7 @@ class OwnershipContract:
     """Every row is somebody's."""
 
     @pytest.mark.parametrize("method", owned_methods())
-    async def test_t7_what_is_someone_elses_is_not_found_by(self, store: Store, method: str) -> None:
+    async def test_what_is_someone_elses_is_not_found_by(self, store: Store, method: str) -> None:
         owner = victim()
         his = await Property(store, owner).save()
         before = await his.state()
@@ -67,7 +67,7 @@ class OwnershipContract:
         assert await his.state() == before
 
     @pytest.mark.parametrize("look", LOOKS)
-    async def test_t7_users_whose_ids_look_alike_are_different_users(self, store: Store, look: str) -> None:
+    async def test_users_whose_ids_look_alike_are_different_users(self, store: Store, look: str) -> None:
         owner = victim()
         his = await Property(store, owner).save()
         before = await his.state()
@@ -77,7 +77,7 @@ class OwnershipContract:
                 assert agrees(given, attempt.gives), f"{method} gave {given!r}"
         assert await his.state() == before
 
-    async def test_t7_an_item_of_another_thread_is_not_found_in_this_one(self, store: Store) -> None:
+    async def test_an_item_of_another_thread_is_not_found_in_this_one(self, store: Store) -> None:
         one = await Chat(store).save()
         other = await Chat(store, one.context).save()
         item = other.says("other")
@@ -113,7 +113,7 @@ class OwnershipContract:
         with pytest.raises(NotFound):
             await store.load_record(chat.id.upper(), chat.context)
 
-    async def test_t22_an_attachment_is_one_threads_only(self, store: Store) -> None:
+    async def test_an_attachment_is_one_threads_only(self, store: Store) -> None:
         first = Chat(store)
         second, third = Chat(store, first.context), Chat(store, first.context)
         mine = file()
@@ -132,7 +132,7 @@ class OwnershipContract:
         with pytest.raises(NotFound):
             await third.begin(attachments=of(third))
 
-    async def test_t7_names_and_roles_of_a_user_make_no_difference(self, store: Store) -> None:
+    async def test_names_and_roles_of_a_user_make_no_difference(self, store: Store) -> None:
         chat = await Chat(store).save()
         renamed = msgspec.structs.replace(chat.context.user, name="Zoé", roles=frozenset({"admin"}))
         assert await store.load_record(chat.id, as_user(renamed)) == chat.thread

@@ -1,4 +1,4 @@
-"""Pages: full, in order, each record once (T14, T25)."""
+"""Pages: full, in order, each record once."""
 
 import asyncio
 
@@ -44,7 +44,7 @@ class PagingContract:
 
     @ORDERS
     @pytest.mark.parametrize("limit", [1, 4, 5])
-    async def test_t14_pages_are_full_whatever_is_hidden_or_uncommitted(
+    async def test_pages_are_full_whatever_is_hidden_or_uncommitted(
         self, store: Store, order: str, limit: int
     ) -> None:
         chat = Chat(store)
@@ -58,7 +58,7 @@ class PagingContract:
         assert oldest_first(await walk_items(chat, order, limit), order) == visible
 
     @ORDERS
-    async def test_t14_items_are_in_the_order_of_writing_whatever_their_times(
+    async def test_items_are_in_the_order_of_writing_whatever_their_times(
         self, store: Store, order: str
     ) -> None:
         chat = await Chat(store).save()
@@ -96,7 +96,7 @@ class PagingContract:
             with pytest.raises(NotFound):
                 await store.page_items(chat.id, after=cursor, limit=5, order=order, context=chat.context)
 
-    async def test_t25_a_thread_comes_with_its_oldest_items(self, store: Store) -> None:
+    async def test_a_thread_comes_with_its_oldest_items(self, store: Store) -> None:
         chat = Chat(store)
         await chat.open(chat.hides(), *(chat.says(str(number)) for number in range(5)))
         for limit in (1, 4, 5, 6):
@@ -120,7 +120,7 @@ class PagingContract:
         assert not threads.has_more
 
     @ORDERS
-    async def test_t14_paging_while_others_write_gives_each_item_once(self, store: Store, order: str) -> None:
+    async def test_paging_while_others_write_gives_each_item_once(self, store: Store, order: str) -> None:
         chat = await Chat(store).save()
         for number in range(8):
             await store.put_item(chat.says(f"before {number}"), chat.context)
@@ -143,7 +143,7 @@ class PagingContract:
 
     # -- threads ---------------------------------------------------------------------------------------
 
-    async def test_t14_threads_of_the_same_moment_are_all_there(self, store: Store) -> None:
+    async def test_threads_of_the_same_moment_are_all_there(self, store: Store) -> None:
         me = as_user()
         made = [Chat(store, me) for _ in range(9)]
         for number, chat in enumerate(made):

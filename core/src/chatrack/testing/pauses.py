@@ -81,7 +81,7 @@ class PausesContract:
         await store.put_item(item, chat.context)
         assert await chat.pauses() == []
 
-    async def test_t10_pauses_of_a_retry_are_invisible_until_it_is_committed(self, store: Store) -> None:
+    async def test_pauses_of_a_retry_are_invisible_until_it_is_committed(self, store: Store) -> None:
         chat, lease, old, pause = await waiting(store)
         await store.end_turn(lease)
         retry = await chat.begin()
@@ -91,7 +91,7 @@ class PausesContract:
         await store.end_turn(retry, replace=[old.id])
         assert await chat.pauses() == [chat.waits(new)]
 
-    async def test_t10_pauses_of_a_retry_are_dropped_with_it(self, store: Store) -> None:
+    async def test_pauses_of_a_retry_are_dropped_with_it(self, store: Store) -> None:
         chat, lease, _old, pause = await waiting(store)
         await store.end_turn(lease)
         retry = await chat.begin()

@@ -1,4 +1,4 @@
-"""Threads: changed one column at a time (T11), deleted with all that is theirs (T22)."""
+"""Threads: changed one column at a time, deleted with all that is theirs."""
 
 import asyncio
 
@@ -13,9 +13,9 @@ from chatrack.testing.factories import Chat, file, refused
 class ThreadsContract:
     """Threads as such."""
 
-    # -- T11 -------------------------------------------------------------------------------------------
+    # -- renames ----------------------------------------------------------------------------------
 
-    async def test_t11_a_title_is_changed_alone(self, store: Store) -> None:
+    async def test_a_title_is_changed_alone(self, store: Store) -> None:
         chat = Chat(store)
         full = msgspec.structs.replace(
             chat.thread, status='{"type":"closed"}', allowed_image_domains='["example.com"]'
@@ -26,7 +26,7 @@ class ThreadsContract:
             full, title="by the user"
         )
 
-    async def test_t11_a_title_is_replaced_only_if_it_is_the_expected_one(self, store: Store) -> None:
+    async def test_a_title_is_replaced_only_if_it_is_the_expected_one(self, store: Store) -> None:
         chat = Chat(store)
         unnamed = msgspec.structs.replace(chat.thread, title=None)
         await store.put_thread(unnamed, chat.context)
@@ -40,7 +40,7 @@ class ThreadsContract:
             unnamed, title="by the model"
         )
 
-    async def test_t11_of_many_who_replace_the_same_title_one_does(self, store: Store) -> None:
+    async def test_of_many_who_replace_the_same_title_one_does(self, store: Store) -> None:
         chat = await Chat(store).save()
         done = await asyncio.gather(
             *(store.replace_title(chat.id, "T", str(number), chat.context) for number in range(20))
@@ -48,7 +48,7 @@ class ThreadsContract:
         assert done.count(True) == 1
         assert (await store.load_record(chat.id, chat.context)).title == str(done.index(True))
 
-    async def test_t11_a_turn_does_not_undo_a_rename(self, store: Store) -> None:
+    async def test_a_turn_does_not_undo_a_rename(self, store: Store) -> None:
         chat = Chat(store)
         lease = await chat.open(chat.says("one"))
         await store.set_title(chat.id, "by the user", chat.context)
@@ -59,7 +59,7 @@ class ThreadsContract:
         await chat.begin()
         assert (await store.load_record(chat.id, chat.context)).title == "by the user"
 
-    async def test_t11_saving_a_thread_undoes_nothing_that_is_not_its_metadata(self, store: Store) -> None:
+    async def test_saving_a_thread_undoes_nothing_that_is_not_its_metadata(self, store: Store) -> None:
         chat = Chat(store)
         await chat.save()
         stale = await store.load_thread(chat.id, chat.context)
@@ -74,7 +74,7 @@ class ThreadsContract:
         assert await chat.words() == ["one", "two", "three"]
         assert await chat.known() == ["two", "three"]
 
-    async def test_t11_renames_and_turns_at_the_same_time_lose_nothing(self, store: Store) -> None:
+    async def test_renames_and_turns_at_the_same_time_lose_nothing(self, store: Store) -> None:
         chat = Chat(store)
         lease = await chat.open()
 
@@ -115,9 +115,9 @@ class ThreadsContract:
             chat.begin(),
         )
 
-    # -- T22 -------------------------------------------------------------------------------------------
+    # -- deleting ---------------------------------------------------------------------------------
 
-    async def test_t22_a_thread_goes_with_all_that_is_its_own(self, store: Store) -> None:
+    async def test_a_thread_goes_with_all_that_is_its_own(self, store: Store) -> None:
         chat = Chat(store)
         one, other, loose = file(), file(), file()
         for attachment in (one, other, loose):
@@ -146,7 +146,7 @@ class ThreadsContract:
             await store.write(lease, [chat.says("late")])
         assert await store.load_attachment(loose.id, chat.context) == loose
 
-    async def test_t22_a_thread_that_is_made_anew_has_nothing_of_the_old_one(self, store: Store) -> None:
+    async def test_a_thread_that_is_made_anew_has_nothing_of_the_old_one(self, store: Store) -> None:
         chat = Chat(store)
         item = chat.says("old")
         old = await chat.open(item, chat.hides())
@@ -161,7 +161,7 @@ class ThreadsContract:
         assert await store.renew([old, new], seconds=60) == {new.turn_id}
         assert await chat.words() == ["old"]
 
-    async def test_t22_other_threads_stay(self, store: Store) -> None:
+    async def test_other_threads_stay(self, store: Store) -> None:
         gone = Chat(store)
         kept = Chat(store, gone.context)
         item = kept.says("kept")
@@ -176,7 +176,7 @@ class ThreadsContract:
         assert (await store.load_attachment(mine.id, kept.context)).thread_id == kept.id
         assert await store.renew([lease], seconds=60) == {lease.turn_id}
 
-    async def test_t22_an_item_goes_alone(self, store: Store) -> None:
+    async def test_an_item_goes_alone(self, store: Store) -> None:
         chat = Chat(store)
         await chat.open(chat.says("one"), second := chat.says("two"), chat.says("three"))
         await store.delete_thread_item(chat.id, second.id, chat.context)
@@ -186,7 +186,7 @@ class ThreadsContract:
         await store.put_item(second, chat.context)
         assert await chat.words() == ["one", "three", "two"]
 
-    async def test_t22_a_thread_that_goes_during_a_write_takes_it_along(self, store: Store) -> None:
+    async def test_a_thread_that_goes_during_a_write_takes_it_along(self, store: Store) -> None:
         for _ in range(5):
             chat = Chat(store)
             lease = await chat.open()

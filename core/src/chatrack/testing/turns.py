@@ -1,4 +1,4 @@
-"""Turns: begun and ended as a whole, retried without losing the old answer (T10, T7)."""
+"""TurnManager: begun and ended as a whole, retried without losing the old answer."""
 
 import asyncio
 from typing import Any
@@ -15,7 +15,7 @@ from chatrack.testing.factories import MOMENT, SOON, Chat, file, refused
 class TurnsContract:
     """`begin_turn`, `write`, `end_turn`."""
 
-    async def test_t22_a_turn_that_cannot_have_its_attachment_makes_no_thread(self, store: Store) -> None:
+    async def test_a_turn_that_cannot_have_its_attachment_makes_no_thread(self, store: Store) -> None:
         chat, foreign = Chat(store), Chat(store)
         good, theirs = file(chat.id), file()
         await store.save_attachment(good.model_copy(update={"thread_id": None}), chat.context)
@@ -31,7 +31,7 @@ class TurnsContract:
         assert await store.load_attachment(good.id, chat.context) == good
         assert await chat.words() == ["now"]
 
-    async def test_t22_a_turn_that_cannot_have_its_attachment_takes_no_thread(self, store: Store) -> None:
+    async def test_a_turn_that_cannot_have_its_attachment_takes_no_thread(self, store: Store) -> None:
         chat = Chat(store)
         await store.end_turn(await chat.open(chat.says("old")))
         with pytest.raises(NotFound):
@@ -77,9 +77,9 @@ class TurnsContract:
         await store.end_turn(lease)
         assert await chat.words() == ["two", "three"]
 
-    # -- T10: retry ------------------------------------------------------------------------------------
+    # -- retries ----------------------------------------------------------------------------------
 
-    async def test_t10_what_a_retry_writes_is_invisible_until_it_replaces_the_old(self, store: Store) -> None:
+    async def test_what_a_retry_writes_is_invisible_until_it_replaces_the_old(self, store: Store) -> None:
         chat = Chat(store)
         old = chat.says("old")
         await store.end_turn(await chat.open(chat.says("question"), old))
@@ -103,7 +103,7 @@ class TurnsContract:
         with pytest.raises(NotFound):
             await store.load_item_record(chat.id, old.id, chat.context)
 
-    async def test_t10_what_a_retry_gives_up_is_dropped(self, store: Store) -> None:
+    async def test_what_a_retry_gives_up_is_dropped(self, store: Store) -> None:
         chat = Chat(store)
         await store.end_turn(await chat.open(chat.says("old")))
         retry = await chat.begin()
@@ -116,7 +116,7 @@ class TurnsContract:
         with pytest.raises(NotFound):
             await store.load_item_record(chat.id, new.id, chat.context)
 
-    async def test_t10_a_retry_that_died_leaves_the_old_answer_as_it_was(self, store: Store) -> None:
+    async def test_a_retry_that_died_leaves_the_old_answer_as_it_was(self, store: Store) -> None:
         chat = Chat(store)
         await store.end_turn(await chat.open(chat.says("old")))
         dead = await chat.begin()
@@ -128,7 +128,7 @@ class TurnsContract:
         await store.end_turn(alive)
         assert await chat.known() == ["old", "next"]
 
-    async def test_t10_what_was_committed_stays_so_when_a_retry_writes_it_again(self, store: Store) -> None:
+    async def test_what_was_committed_stays_so_when_a_retry_writes_it_again(self, store: Store) -> None:
         chat = Chat(store)
         old = chat.says("old")
         await store.end_turn(await chat.open(old))
@@ -139,7 +139,7 @@ class TurnsContract:
         await store.end_turn(retry, drop=True)
         assert await chat.words() == ["again"]
 
-    async def test_t10_a_retry_may_remove_what_it_has_not_committed(self, store: Store) -> None:
+    async def test_a_retry_may_remove_what_it_has_not_committed(self, store: Store) -> None:
         chat = Chat(store)
         lease = await chat.open(chat.says("old"))
         one, two = chat.says("one", lease), chat.says("two", lease)

@@ -65,7 +65,7 @@ class TodoToolsPlugin:
             table=todos,
             kind="todo",
             order=["created_at"],
-            moments=["created_at", "updated_at", "completed_at"],
+            timestamps=["created_at", "updated_at", "completed_at"],
             age="updated_at",
         )
         return TableData(self._database(database), name="todo_tools", tables=[table])

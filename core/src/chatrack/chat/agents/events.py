@@ -1,4 +1,4 @@
-"""From the Agents SDK's stream to ChatKit's events, with ids of our own (T1) and nothing of the model's lost (T15).
+"""From the Agents SDK's stream to ChatKit's events, with ids of our own and nothing of the model's lost.
 
 But for NUL characters: what a model says is not to be trusted, and no database is asked to keep them.
 """
@@ -33,12 +33,12 @@ from pydantic import ValidationError
 from chatrack.assembly import BoundAgent
 from chatrack.chat.agents.history import model_item_content
 from chatrack.chat.agents.workflow import Progress
-from chatrack.chat.turns.text_delta import TextPiece, all_sound, sound
+from chatrack.chat.turns.text_delta import TextDelta, sanitize_json, sanitize_text
 from chatrack.clock import now
 from chatrack.config import ChatTable
 from chatrack.ids import new_id
 
-Events: TypeAlias = tuple[ThreadStreamEvent | TextPiece, ...]
+Events: TypeAlias = tuple[ThreadStreamEvent | TextDelta, ...]
 
 _log = structlog.get_logger(source="chatrack.stream")
 
@@ -67,7 +67,7 @@ class AgentStream:
         """Whether the model declined to answer."""
         self._agent = agent
         self._bound = bound
-        # Providers' ids are not to be relied on: Chat Completions has one for everything (T1). An output
+        # Providers' ids are not to be relied on: Chat Completions has one for everything. An output
         # index is unique within a response.
         self._messages: dict[int, AssistantMessageItem] = {}
         self._annotations: dict[tuple[str, int], int] = {}
@@ -101,10 +101,14 @@ class AgentStream:
         self._progress.response_begins()
         return ()
 
-    def piece(self, event: Any) -> TextPiece | None:
+    def piece(self, event: Any) -> TextDelta | None:
         """Convert a delta of text; give None if it is of no message."""
         message = self._messages.get(event.output_index)
-        return None if message is None else TextPiece(message.id, event.content_index, sound(event.delta))
+        return (
+            None
+            if message is None
+            else TextDelta(message.id, event.content_index, sanitize_text(event.delta))
+        )
 
     def _text_delta(self, event: Any) -> Events:
         piece = self.piece(event)
@@ -153,7 +157,7 @@ class AgentStream:
         if item.type != "message":
             shown = self._progress.hosted(item, done=True)
             if item.type == "image_generation_call":
-                return shown  # its picture, megabytes of base64, is no part of the history (T21)
+                return shown  # its picture, megabytes of base64, is no part of the history
             return (
                 *shown,
                 ThreadItemDoneEvent(item=self._hidden(item.model_dump(mode="json", exclude_none=True))),
@@ -215,7 +219,7 @@ class AgentStream:
             id=new_id("sdk_hidden_context"),
             thread_id=self.thread_id,
             created_at=now(),
-            content=model_item_content(all_sound(raw), self.model),
+            content=model_item_content(sanitize_json(raw), self.model),
         )
 
     def _message(self, raw: Any) -> AssistantMessageItem:
@@ -227,16 +231,16 @@ class AgentStream:
     def _content(self, part: Any) -> AssistantMessageContent | None:
         if part.type == "output_text":
             annotations = [one for one in map(_annotation_of, part.annotations or []) if one is not None]
-            return AssistantMessageContent(text=sound(part.text), annotations=annotations)
+            return AssistantMessageContent(text=sanitize_text(part.text), annotations=annotations)
         if part.type == "refusal":
-            return AssistantMessageContent(text=sound(part.refusal))
+            return AssistantMessageContent(text=sanitize_text(part.refusal))
         return None
 
 
 def _annotation_of(raw: Any) -> Annotation | None:
-    # Upstream parses annotations into whichever class comes first, or leaves a dict (T20).
+    # Upstream parses annotations into whichever class comes first, or leaves a dict.
     values = raw if isinstance(raw, dict) else raw.model_dump()
-    values = all_sound(values)  # what stands on pages of the web is trusted least of all
+    values = sanitize_json(values)  # what stands on pages of the web is trusted least of all
     kind = values.get("type")
     try:
         if kind == "url_citation" and values.get("url"):

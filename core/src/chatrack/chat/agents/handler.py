@@ -9,12 +9,12 @@ from agents.run_error_handlers import RunErrorHandlerInput, RunErrorHandlerResul
 from chatkit.types import ThreadStreamEvent
 
 from chatrack.chat.agents.events import AgentStream
-from chatrack.chat.agents.history import CHARACTERS, size_of, to_input, window
-from chatrack.chat.agents.input_filter import Replay
-from chatrack.chat.turns.text_delta import TextPiece
+from chatrack.chat.agents.history import CHARACTERS, size_of, to_input, trim_history
+from chatrack.chat.agents.input_filter import InputFilter
+from chatrack.chat.turns.text_delta import TextDelta
 from chatrack.errors import ModelFailure
 from chatrack.interfaces import ItemRecord, TurnContext
-from chatrack.models.delta_fast_path import SHORTCUT, Shortcut
+from chatrack.models.delta_fast_path import DELTA_FAST_PATH, DeltaFastPath
 from chatrack.models.failures import failure_of
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from chatrack.chat.turns.turn import Turn
 
 
-async def answer(server: "ChatrackServer", turn: "Turn") -> AsyncGenerator[ThreadStreamEvent | TextPiece]:
+async def answer(server: "ChatrackServer", turn: "Turn") -> AsyncGenerator[ThreadStreamEvent | TextDelta]:
     """Let the agent that meets the user answer.
 
     Args:
@@ -39,8 +39,8 @@ async def answer(server: "ChatrackServer", turn: "Turn") -> AsyncGenerator[Threa
     items = await history.items()
     agent, turns = cast.entry.agent, cast.entry.spec.max_turns
     config = _config(turn.replay)
-    shortcut = Shortcut(lambda event: transcript.show(stream.piece(event)))
-    SHORTCUT.set(shortcut)
+    shortcut = DeltaFastPath(lambda event: transcript.show(stream.piece(event)))
+    DELTA_FAST_PATH.set(shortcut)
     while True:
         result = Runner.run_streamed(
             agent,
@@ -61,9 +61,9 @@ async def answer(server: "ChatrackServer", turn: "Turn") -> AsyncGenerator[Threa
                         if event.type == "raw_response_event":
                             if event.data.type == "response.completed":
                                 await transcript.flush()
-                            shortcut.dealt_with = event.data
+                            shortcut.last_consumed = event.data
                 except BaseException:
-                    # Closed in the midst of it, the stream waits for the model and its tools to come to their end (T4).
+                    # Closed in the midst of it, the stream waits for the model and its tools to come to their end.
                     result.cancel()
                     raise
             break
@@ -112,7 +112,7 @@ class _History:
         if self._shortened:
             return False
         self._shortened = True
-        kept = window(records, max(1, size_of(records) - 1), kept=0.5)
+        kept = trim_history(records, max(1, size_of(records) - 1), kept=0.5)
         if len(kept) == len(records):
             return False
         await self._server.store.start_history_at(self._turn.writing.lease, kept[0].seq)
@@ -128,15 +128,15 @@ class _History:
         moved = not records
         if moved:  # the retry of a message from before the window
             records = await load(plan.thread_id, context, first=0, before=plan.before, budget=budget)
-        shown = window(records, tokens)
+        shown = trim_history(records, tokens)
         if shown and (moved or shown[0].seq != records[0].seq):
             await self._server.store.start_history_at(self._turn.writing.lease, shown[0].seq)
         return shown
 
 
-def _config(replay: Replay) -> RunConfig:
+def _config(replay: InputFilter) -> RunConfig:
     return RunConfig(
-        tracing_disabled=True,  # exported to OpenAI by default, also when another provider is in use (T28)
+        tracing_disabled=True,  # exported to OpenAI by default, also when another provider is in use
         call_model_input_filter=replay,
         tool_not_found_behavior="return_error_to_model",
     )

@@ -1,4 +1,4 @@
-"""What the model is shown of a thread: a bounded window, in a form that both APIs accept (T2 T15)."""
+"""What the model is shown of a thread: a bounded window, in a form that both APIs accept."""
 
 import hashlib
 import json
@@ -36,7 +36,7 @@ KEPT = 0.6
 MODEL_ITEM = "chatrack.model_item"
 """The kind of a hidden context item that holds one of the model's own items."""
 
-MADE_BY = "chatrack.made_by"
+SOURCE_MODEL = "chatrack.source_model"
 """The key under which an input item says which model made it; taken off before a model sees the item."""
 
 NO_RESULT = "No result was recorded: the turn was interrupted before the tool had finished."
@@ -52,7 +52,7 @@ def model_item_content(item: dict[str, Any], model: str) -> dict[str, Any]:
     return {"kind": MODEL_ITEM, "model": model, "item": item}
 
 
-def window(records: Sequence[ItemRecord], budget: int, *, kept: float = KEPT) -> list[ItemRecord]:
+def trim_history(records: Sequence[ItemRecord], budget: int, *, kept: float = KEPT) -> list[ItemRecord]:
     """Drop the oldest whole turns when the window is full.
 
     Args:
@@ -94,14 +94,14 @@ async def to_input(records: Sequence[ItemRecord]) -> list[TResponseInputItem]:
     for turn_id, turn in groupby(records, key=lambda record: record.turn_id):
         items = [item for record in turn if (item := _readable(record)) is not None]
         given = await converter.to_agent_input(items)
-        output += paired(_told_apart(given, taken, str(turn_id)))
+        output += pair_tool_calls(_told_apart(given, taken, str(turn_id)))
     return output
 
 
 def _readable(record: ItemRecord) -> ThreadItem | None:
     if record.origin == PROGRESS:
         return None  # the model has its own record of what it did
-    # One bad item must not make its thread unusable for ever (T19).
+    # One bad item must not make its thread unusable for ever.
     try:
         return record_to_item(record)
     except ValueError:
@@ -128,11 +128,11 @@ def short_id(text: str) -> str:
     return hashlib.sha256(text.encode(errors="replace")).hexdigest()[:9]
 
 
-def paired(items: Sequence[TResponseInputItem]) -> list[TResponseInputItem]:
+def pair_tool_calls(items: Sequence[TResponseInputItem]) -> list[TResponseInputItem]:
     """Put every call of a turn directly before its result; one whose result was lost gets one that says so.
 
     APIs refuse a call without a result and a result without a call; Chat Completions also refuses anything
-    between the two, and Responses a thought without what was thought of (T32).
+    between the two, and Responses a thought without what was thought of.
     """
     output: list[TResponseInputItem] = []
     calls: dict[str, list[TResponseInputItem]] = {}
@@ -168,25 +168,25 @@ def paired(items: Sequence[TResponseInputItem]) -> list[TResponseInputItem]:
             if results and not awaited:
                 flush()
             calls[raw["call_id"]] = [*thoughts, item]
-        elif (raw.get("role") == "assistant" or MADE_BY in raw) and not results:
+        elif (raw.get("role") == "assistant" or SOURCE_MODEL in raw) and not results:
             output += [*thoughts, item]  # said in the same breath as the calls, whatever order it arrived in
         elif awaited:
             between.append(item)
         else:
             flush()
-            output += [*thoughts, item] if raw.get("role") == "assistant" or MADE_BY in raw else [item]
+            output += [*thoughts, item] if raw.get("role") == "assistant" or SOURCE_MODEL in raw else [item]
         thoughts.clear()
     flush()
     return output
 
 
 class _Converter(ThreadItemConverter):
-    """Turns every kind of item into something; what the model cannot see becomes a line of text (T19)."""
+    """TurnManager every kind of item into something; what the model cannot see becomes a line of text."""
 
     async def assistant_message_to_input(
         self, item: AssistantMessageItem
     ) -> TResponseInputItem | list[TResponseInputItem] | None:
-        # A plain string: content parts of this role are refused by Chat Completions (T2).
+        # A plain string: content parts of this role are refused by Chat Completions.
         text = "".join(part.text for part in item.content)
         return {"role": "assistant", "content": text} if text.strip() else None
 
@@ -240,7 +240,7 @@ def _text(text: str) -> ResponseInputTextParam:
 
 def _model_item(content: dict[str, Any]) -> TResponseInputItem | None:
     """Give one of a model's own items, and which model it is from: the one it goes to decides what it can use."""
-    item = {**content["item"], MADE_BY: content.get("model")}
+    item = {**content["item"], SOURCE_MODEL: content.get("model")}
     if item.get("type") == "function_call":
         item["arguments"] = item.get("arguments") or "{}"
     return item  # type: ignore[return-value]  # what came from the provider, and the mark

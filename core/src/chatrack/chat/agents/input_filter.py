@@ -1,4 +1,4 @@
-"""What a model is shown of what models made: all of its own, and of another's what any of them can use (T32).
+"""What a model is shown of what models made: all of its own, and of another's what any of them can use.
 
 Thoughts, signatures and the calls of hosted tools mean something to the provider alone that they came from. A
 conversation may change its provider between two turns, and, by a handoff, within one.
@@ -14,16 +14,16 @@ from agents import ModelResponse, TResponseInputItem
 from agents.run import CallModelData, ModelInputData
 
 from chatrack.assembly import BoundAgent
-from chatrack.chat.agents.history import MADE_BY, short_id
+from chatrack.chat.agents.history import SOURCE_MODEL, short_id
 
 _FAKE = "__fake_id__"
-"""What the Agents SDK calls everything that came over Chat Completions (T1)."""
+"""What the Agents SDK calls everything that came over Chat Completions."""
 
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")
 
 
-class Replay:
+class InputFilter:
     """Prepares the input of every call of a model in one turn.
 
     Args:
@@ -54,7 +54,7 @@ class Replay:
         shown: list[Any] = []
         for raw in raws:
             item = dict(raw)
-            origin = item.pop(MADE_BY, None) or self._origin(item)
+            origin = item.pop(SOURCE_MODEL, None) or self._origin(item)
             kind = item.get("type")
             if kind == "function_call":
                 shown.append(_call(item, same=_provider(origin) == _provider(model), renamed=renamed))
@@ -63,11 +63,11 @@ class Replay:
             elif "role" in item:
                 shown.append(item if item["role"] != "assistant" else _message(item, same=origin == model))
             elif kind == "reasoning":
-                if origin == model and _usable(item):
+                if origin == model and _is_replayable(item):
                     shown.append(item)
             elif origin is None or origin == model:
                 shown.append(item)  # a hosted tool's call, or what the Agents SDK itself adds
-        return ModelInputData(input=_led(shown), instructions=data.model_data.instructions)
+        return ModelInputData(input=_drop_orphan_reasoning(shown), instructions=data.model_data.instructions)
 
     def _origin(self, item: dict[str, Any]) -> str | None:
         return next((self._made_by[name] for name in _names(item) if name in self._made_by), None)
@@ -128,12 +128,12 @@ def _message(item: dict[str, Any], *, same: bool) -> dict[str, Any]:
     return {"role": "assistant", "content": text}
 
 
-def _usable(item: dict[str, Any]) -> bool:
+def _is_replayable(item: dict[str, Any]) -> bool:
     # Nothing is kept at the provider: a thought that does not carry all it is cannot be found there.
     return bool(item.get("encrypted_content") or item.get("content") or item.get("provider_data"))
 
 
-def _led(items: Sequence[Any]) -> list[TResponseInputItem]:
+def _drop_orphan_reasoning(items: Sequence[Any]) -> list[TResponseInputItem]:
     """Drop thoughts that are not followed by what a model made of them."""
     output: list[Any] = []
     for item in reversed(items):

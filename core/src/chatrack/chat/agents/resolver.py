@@ -14,7 +14,7 @@ from chatrack.errors import BadRequest
 _log = structlog.get_logger(source="chatrack.cast")
 
 
-class Cast:
+class AgentResolver:
     """Who may take part in a turn.
 
     Args:

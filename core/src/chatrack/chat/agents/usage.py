@@ -16,7 +16,7 @@ class _Count(msgspec.Struct):
     tokens: dict[str, int] | None = None
 
 
-class Meter(RunHooks[TurnContext]):
+class UsageTracker(RunHooks[TurnContext]):
     """Counts tokens by agent and model while a turn runs.
 
     Args:

@@ -24,7 +24,7 @@ from chatkit.types import (
     WorkflowTaskUpdated,
 )
 
-from chatrack.chat.turns.text_delta import all_sound, sound
+from chatrack.chat.turns.text_delta import sanitize_json, sanitize_text
 from chatrack.clock import now
 from chatrack.ids import new_id
 
@@ -108,7 +108,7 @@ class Progress:
 
     @staticmethod
     def _thought(text: str, *, loading: bool = False) -> ThoughtTask:
-        shown = sound(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…")
+        shown = sanitize_text(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…")
         return ThoughtTask(content=shown, status_indicator="loading" if loading else "complete")
 
     def response_begins(self) -> None:
@@ -222,13 +222,13 @@ def settled(item: WorkflowItem) -> WorkflowItem:
 
 def _words(name: str) -> str:
     """Give the name of a tool as people write: `create_todo` becomes `Create todo`."""
-    words = " ".join(sound(name).replace("_", " ").replace("-", " ").split())[:80]
+    words = " ".join(sanitize_text(name).replace("_", " ").replace("-", " ").split())[:80]
     return words[:1].upper() + words[1:]
 
 
 def _search(item: Any) -> SearchTask:
     action = item.action if isinstance(item.action, dict) else item.action and item.action.model_dump()
-    action = all_sound(action or {})
+    action = sanitize_json(action or {})
     query = next(
         (action[name] for name in ("query", "url", "pattern") if isinstance(action.get(name), str)), ""
     )
@@ -246,7 +246,7 @@ def _search(item: Any) -> SearchTask:
 
 
 def _files(item: Any) -> FileTask:
-    names = [sound(one.filename) for one in item.results or [] if isinstance(one.filename, str)]
+    names = [sanitize_text(one.filename) for one in item.results or [] if isinstance(one.filename, str)]
     return FileTask(
         title="Searching files", sources=[FileSource(filename=name, title=name) for name in names][:50]
     )

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable
 
 
-class Subscriber:
+class EventChannel:
     """A bounded buffer of encoded events with one writer (the turn) and one reader (the response).
 
     Args:
@@ -56,7 +56,7 @@ class Subscriber:
     # -- the response's side ---------------------------------------------------------------------------
 
     async def first(self) -> None:
-        """Wait until there is an event, so that refusals can still be HTTP errors (T5).
+        """Wait until there is an event, so that refusals can still be HTTP errors.
 
         Raises:
             RequestError: the turn refused.

@@ -15,10 +15,10 @@ from chatkit.types import (
 )
 
 from chatrack.chat.agents.workflow import settled
-from chatrack.chat.turns.text_delta import TextPiece, opening
+from chatrack.chat.turns.text_delta import TextDelta, delta_prefix
 
 
-class Partial:
+class ItemDraft:
     """Follows the updates of one item.
 
     Args:
@@ -33,8 +33,8 @@ class Partial:
         self._deltas: dict[int, list[str]] = {}
         self._openings: dict[int, bytes] = {}
 
-    def add(self, piece: TextPiece) -> bytes:
-        """Follow a piece of text; give the `opening` that it is sent with."""
+    def add(self, piece: TextDelta) -> bytes:
+        """Follow a piece of text; give the `delta_prefix` that it is sent with."""
         index = piece.content_index
         deltas = self._deltas.get(index)
         if deltas is None:
@@ -43,7 +43,7 @@ class Partial:
         self.dirty = True
         begin = self._openings.get(index)
         if begin is None:
-            begin = self._openings[index] = opening(piece.item_id, index)
+            begin = self._openings[index] = delta_prefix(piece.item_id, index)
         return begin
 
     def apply(self, update: ThreadItemUpdate) -> None:
@@ -70,7 +70,7 @@ class Partial:
                 tasks[update.task_index] = update.task
                 self.dirty = True
 
-    def worth_saving(self) -> ThreadItem | None:
+    def snapshot(self) -> ThreadItem | None:
         """Give the item as far as it has come, or None if there is nothing in it yet."""
         item = self._item
         if isinstance(item, AssistantMessageItem):

@@ -26,7 +26,7 @@ _RENEWALS = 4
 _log = structlog.get_logger(source="chatrack.turns")
 
 
-class Turns:
+class TurnManager:
     """The running turns of one server."""
 
     def __init__(self, server: "ChatrackServer") -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from chatkit.types import Attachment, ThreadItem, ThreadMetadata, ThreadStreamEvent, UserMessageItem
 
 from chatrack.assembly import BoundAgent
-from chatrack.chat.turns.text_delta import TextPiece
+from chatrack.chat.turns.text_delta import TextDelta
 from chatrack.interfaces import Lease, ThreadRecord
 
 if TYPE_CHECKING:
@@ -68,6 +68,6 @@ class Plan:
             RequestError: the request turns out to be impossible; the thread is given back.
         """
 
-    def events(self, turn: "Turn") -> AsyncGenerator[ThreadStreamEvent | TextPiece]:
+    def events(self, turn: "Turn") -> AsyncGenerator[ThreadStreamEvent | TextDelta]:
         """Carry the turn out: let the agent answer."""
         return self.server.respond(self.thread, self.message, turn)

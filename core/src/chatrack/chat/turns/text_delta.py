@@ -1,4 +1,4 @@
-"""A piece of streamed text: the one event that is too frequent to be built as ChatKit builds events (T27)."""
+"""A piece of streamed text: the one event that is too frequent to be built as ChatKit builds events."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ _encode = msgspec.json.Encoder().encode
 _END = b"}}\n\n"
 
 
-class TextPiece(msgspec.Struct, frozen=True, gc=False):
+class TextDelta(msgspec.Struct, frozen=True, gc=False):
     """Some more text of one part of an assistant's message.
 
     Args:
@@ -22,7 +22,7 @@ class TextPiece(msgspec.Struct, frozen=True, gc=False):
     text: str
 
 
-def opening(item_id: str, content_index: int) -> bytes:
+def delta_prefix(item_id: str, content_index: int) -> bytes:
     """Give what the pieces of one part have in common on the wire.
 
     Args:
@@ -36,28 +36,28 @@ def opening(item_id: str, content_index: int) -> bytes:
     )
 
 
-def encoded(begin: bytes, text: str) -> bytes:
+def encode_delta(begin: bytes, text: str) -> bytes:
     """Give a piece as it is sent, in the bytes of ChatKit's own serialisation.
 
     Args:
-        begin: the `opening` of its part.
+        begin: the `delta_prefix` of its part.
         text: its text.
     """
     return begin + _encode(text) + _END
 
 
-def all_sound(value: Any) -> Any:
-    """Give something that can be JSON with all its texts `sound`."""
+def sanitize_json(value: Any) -> Any:
+    """Give something that can be JSON with all its texts `sanitize_text`."""
     if isinstance(value, str):
-        return sound(value)
+        return sanitize_text(value)
     if isinstance(value, dict):
-        return {sound(name): all_sound(one) for name, one in value.items()}
+        return {sanitize_text(name): sanitize_json(one) for name, one in value.items()}
     if isinstance(value, list):
-        return [all_sound(one) for one in value]
+        return [sanitize_json(one) for one in value]
     return value
 
 
-def sound(text: str) -> str:
+def sanitize_text(text: str) -> str:
     """Give a model's text without what cannot be stored or sent: NUL, and halves of surrogate pairs."""
     if "\0" in text:
         text = text.replace("\0", "")

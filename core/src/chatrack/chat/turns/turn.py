@@ -1,4 +1,4 @@
-"""A turn: a task of the server's that persists what happens; the HTTP response only watches (T3)."""
+"""A turn: a task of the server's that persists what happens; the HTTP response only watches."""
 
 import asyncio
 import contextlib
@@ -19,14 +19,14 @@ from chatkit.types import (
     ThreadUpdatedEvent,
 )
 
-from chatrack.chat.agents.input_filter import Replay
-from chatrack.chat.agents.resolver import Cast
+from chatrack.chat.agents.input_filter import InputFilter
+from chatrack.chat.agents.resolver import AgentResolver
 from chatrack.chat.agents.titles import ask_for_title
-from chatrack.chat.agents.usage import Meter
+from chatrack.chat.agents.usage import UsageTracker
 from chatrack.chat.errors import INTERRUPTED, TAKEN_OVER, describe
-from chatrack.chat.turns.channel import Subscriber
+from chatrack.chat.turns.channel import EventChannel
 from chatrack.chat.turns.request import Plan
-from chatrack.chat.turns.writer import Transcript
+from chatrack.chat.turns.writer import TurnWriter
 from chatrack.clock import now
 from chatrack.errors import ChatrackError, LeaseLost, RequestError, ThreadBusy, Unavailable
 from chatrack.ids import new_id
@@ -63,13 +63,13 @@ class Turn:
     """
 
     def __init__(
-        self, server: "ChatrackServer", context: RequestContext, plan: Plan, subscriber: Subscriber
+        self, server: "ChatrackServer", context: RequestContext, plan: Plan, subscriber: EventChannel
     ) -> None:
         self.id = new_id("turn")
         self.server = server
         self.context = context
         self.plan = plan
-        self.transcript: Transcript | None = None
+        self.transcript: TurnWriter | None = None
         """What it writes down; there once it has the thread."""
         self.cancelled: CancelReason | None = None
         self.running: RunResultStreaming | None = None
@@ -80,9 +80,9 @@ class Turn:
         """What its work raised, if it did."""
         self.outcome: Outcome = "failed"
         """How it ended, once it has."""
-        self.cast = Cast(server.assembly, plan.entry)
-        self.replay = Replay(self.cast.bound)
-        self.meter = Meter(self.cast.bound, self.replay.note)
+        self.cast = AgentResolver(server.assembly, plan.entry)
+        self.replay = InputFilter(self.cast.bound)
+        self.meter = UsageTracker(self.cast.bound, self.replay.note)
         """Counts the tokens that it uses."""
         self.log = _log.bind(
             request_id=context.request_id,
@@ -132,7 +132,7 @@ class Turn:
                 self.log.info("turn", outcome=self.outcome, duration_ms=duration, **self.meter.told())
 
     @property
-    def writing(self) -> Transcript:
+    def writing(self) -> TurnWriter:
         """What writes down what happens.
 
         It is there once the turn has the thread.
@@ -155,7 +155,7 @@ class Turn:
         except Exception as error:  # noqa: BLE001  (the reader waits for an answer, and gets the error itself)
             self._subscriber.refuse(Unavailable(TAKEN_OVER) if isinstance(error, LeaseLost) else error)
             return False
-        self.transcript = Transcript(store, lease, self._subscriber, uncommitted=self.plan.retry)
+        self.transcript = TurnWriter(store, lease, self._subscriber, uncommitted=self.plan.retry)
         for event in self.plan.opening:
             self.transcript.send(event)
         return True
@@ -201,7 +201,7 @@ class Turn:
             return
         store = self.server.store
         try:
-            # The user may have renamed the thread meanwhile: that name stays (T11).
+            # The user may have renamed the thread meanwhile: that name stays.
             if await store.replace_title(self.plan.thread_id, created.title, title, self.context):
                 record = await store.load_record(self.plan.thread_id, self.context)
                 thread = Thread(**record_to_thread(record).model_dump(exclude={"metadata"}), items=Page())
@@ -215,7 +215,7 @@ class Turn:
             await asyncio.wait([self._title], timeout=_TITLE)
 
     async def _settle(self) -> None:
-        """Wait for what was on its way when the work ended: writes, and the SDK's own task (T4)."""
+        """Wait for what was on its way when the work ended: writes, and the SDK's own task."""
         self.closing = True
         await self.writing.close()
         run = self.running.run_loop_task if self.running is not None else None
@@ -278,7 +278,7 @@ class Turn:
         self._say_removed(self.plan.replaces_shown)
 
     async def _abandon(self, reason: str) -> None:
-        """Keep what there is of the answer (T12), or, in a retry, nothing of it (T10)."""
+        """Keep what there is of the answer, or, in a retry, nothing of it."""
         if self.plan.retry:
             await self._drop()
             self._say_removed(self.writing.shown)

@@ -17,9 +17,9 @@ from chatkit.types import (
     ThreadUpdatedEvent,
 )
 
-from chatrack.chat.turns.channel import Subscriber
-from chatrack.chat.turns.draft import Partial
-from chatrack.chat.turns.text_delta import TextPiece, encoded
+from chatrack.chat.turns.channel import EventChannel
+from chatrack.chat.turns.draft import ItemDraft
+from chatrack.chat.turns.text_delta import TextDelta, encode_delta
 from chatrack.clock import as_utc, now, to_micros
 from chatrack.errors import LeaseLost
 from chatrack.interfaces import ItemRecord, Lease, PauseRecord, Store
@@ -29,7 +29,7 @@ CLIENT_TOOL = "client_tool"
 """The kind of a pause that waits for a tool of the page."""
 
 
-class Transcript:
+class TurnWriter:
     """The one writer of a turn's items, and the one sender of its events.
 
     Args:
@@ -39,7 +39,7 @@ class Transcript:
         uncommitted: whether new items stay invisible until the turn has succeeded (a retry).
     """
 
-    def __init__(self, store: Store, lease: Lease, subscriber: Subscriber, *, uncommitted: bool) -> None:
+    def __init__(self, store: Store, lease: Lease, subscriber: EventChannel, *, uncommitted: bool) -> None:
         self.lease = lease
         self.uncommitted = uncommitted
         self.origins: dict[str, str] = {}
@@ -47,7 +47,7 @@ class Transcript:
         self.shown: list[str] = []
         """The ids of the turn's own items that the client was shown."""
         self.late: list[ItemRecord] = []
-        """In a retry: replacements of older items, which become true when the retry does (T10)."""
+        """In a retry: replacements of older items, which become true when the retry does."""
         self.late_removals: list[str] = []
         """In a retry: older items to be removed then."""
         self.checkpointing: asyncio.Future[None] | None = None
@@ -57,12 +57,12 @@ class Transcript:
         self._lock = asyncio.Lock()
         self._inflight: asyncio.Task[None] | None = None
         self._held_back: list[ItemRecord] = []
-        self._partials: dict[str, Partial] = {}
+        self._partials: dict[str, ItemDraft] = {}
         self._hidden: set[str] = set()
         self._mine: set[str] = set()
         self._closed = False
 
-    async def emit(self, event: ThreadStreamEvent | TextPiece) -> None:
+    async def emit(self, event: ThreadStreamEvent | TextDelta) -> None:
         """Store what an event says, then send it: what the client has seen done is in the store.
 
         Raises:
@@ -70,7 +70,7 @@ class Transcript:
         """
         if self._closed:
             raise LeaseLost(f"turn {self.lease.turn_id} is over")
-        if isinstance(event, TextPiece):
+        if isinstance(event, TextDelta):
             self.show(event)
             return
         if isinstance(event, ThreadItemUpdatedEvent):
@@ -81,7 +81,7 @@ class Transcript:
             event = ThreadItemAddedEvent(item=self.own(event.item))
             self._mine.add(event.item.id)
             self.send(event)  # first: what cannot be encoded must not be followed
-            self._partials[event.item.id] = Partial(event.item)
+            self._partials[event.item.id] = ItemDraft(event.item)
             return
         elif isinstance(event, ThreadItemDoneEvent):
             event = ThreadItemDoneEvent(item=self.own(event.item))
@@ -103,7 +103,7 @@ class Transcript:
             event = event.model_copy(update={"thread": _presentable(event.thread)})
         self.send(event)
 
-    def show(self, piece: TextPiece | None) -> bool:
+    def show(self, piece: TextDelta | None) -> bool:
         """Send a piece of text, and keep it for the next checkpoint.
 
         Returns:
@@ -113,11 +113,11 @@ class Transcript:
         if piece is None or partial is None:
             return False
         if piece.text and not self._closed:
-            self._subscriber.put(encoded(partial.add(piece), piece.text))
+            self._subscriber.put(encode_delta(partial.add(piece), piece.text))
         return True
 
     def send(self, event: ThreadStreamEvent) -> None:
-        """Send an event; hidden items never reach the wire (T13)."""
+        """Send an event; hidden items never reach the wire."""
         if isinstance(event, ThreadItemAddedEvent | ThreadItemDoneEvent | ThreadItemReplacedEvent):
             if is_hidden(event.item):
                 self._hidden.add(event.item.id)
@@ -142,7 +142,7 @@ class Transcript:
             return []  # the write may be of the same item, and it knows better
         records = []
         for partial in self._partials.values():
-            if partial.dirty and (item := partial.worth_saving()) is not None:
+            if partial.dirty and (item := partial.snapshot()) is not None:
                 partial.dirty = False
                 records.append(self.record(item))
         return records
@@ -162,7 +162,7 @@ class Transcript:
 
     def rest(self) -> tuple[list[ItemRecord], list[ThreadItem]]:
         """Give what a closed transcript has not stored: hidden items held back, and half-streamed items."""
-        partial = [item for one in self._partials.values() if (item := one.worth_saving()) is not None]
+        partial = [item for one in self._partials.values() if (item := one.snapshot()) is not None]
         return self._held_back, partial
 
     def record(self, item: ThreadItem) -> ItemRecord:
@@ -181,7 +181,7 @@ class Transcript:
             await self._write([record], pauses=self._waiting(item))
 
     def _waiting(self, item: ThreadItem) -> list[PauseRecord]:
-        """Give what the thread waits for once an item is stored: the page's answer to a call of its tool (T16)."""
+        """Give what the thread waits for once an item is stored: the page's answer to a call of its tool."""
         if not isinstance(item, ClientToolCallItem) or item.status != "pending":
             return []
         return [
@@ -204,7 +204,7 @@ class Transcript:
         async with self._lock:
             if self._inflight is not None and not self._inflight.done():
                 await _ended(self._inflight)  # of a caller that was cancelled
-            # Not interruptible: what a cancelled caller began is finished, and `close` waits for it (T3).
+            # Not interruptible: what a cancelled caller began is finished, and `close` waits for it.
             self._inflight = asyncio.create_task(self._write_now(records, remove, pauses))
             await asyncio.shield(self._inflight)
 
@@ -229,7 +229,7 @@ class Transcript:
             self._partials.pop(record.id, None)
 
     def own(self, item: ThreadItem) -> ThreadItem:
-        """Give an item as this turn stores it: in its thread, its time in UTC (T8)."""
+        """Give an item as this turn stores it: in its thread, its time in UTC."""
         changes: dict[str, object] = {}
         if item.thread_id != self.lease.thread_id:
             changes["thread_id"] = self.lease.thread_id
@@ -246,7 +246,7 @@ async def _ended(write: asyncio.Future[None]) -> None:
 
 
 def _presentable(thread: Thread) -> Thread:
-    """Give a thread as a client may see it: without metadata and hidden items, its times in UTC (T8 T13)."""
+    """Give a thread as a client may see it: without metadata and hidden items, its times in UTC."""
     items = thread.items.model_copy(
         update={"data": [item for item in thread.items.data if not is_hidden(item)]}
     )

@@ -4,7 +4,7 @@ from sqlalchemy import URL
 
 from chatrack.errors import ConfigError
 from chatrack.sql.backends.backend import Backend, Pool
-from chatrack.sql.backends.reasons import reason_of, words_of
+from chatrack.sql.backends.reasons import driver_message, unavailable_reason
 
 _DIALECTS = {
     "sqlite": "sqlite",
@@ -58,4 +58,4 @@ def backend_of(url: URL, *, label: str, pool: Pool, schema: str | None) -> Backe
     return SQLite(url, label=label, pool=pool)
 
 
-__all__ = ["Backend", "Pool", "backend_of", "dialect_of", "reason_of", "words_of"]
+__all__ = ["Backend", "Pool", "backend_of", "dialect_of", "driver_message", "unavailable_reason"]

@@ -88,6 +88,6 @@ class Backend(ABC):
             rows: Sequence[Any] = (await connection.execute(statement, dict(values))).all()
             return rows
 
-    def worth_repeating(self, error: DBAPIError) -> bool:
+    def is_retryable(self, error: DBAPIError) -> bool:
         """Tell whether a transaction failed only because of others that ran at the same time."""
         return False

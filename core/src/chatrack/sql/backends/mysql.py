@@ -78,7 +78,7 @@ class MySQL(Server):
         finally:
             await engine.dispose()
 
-    def worth_repeating(self, error: DBAPIError) -> bool:
+    def is_retryable(self, error: DBAPIError) -> bool:
         return bool(error.orig is not None and error.orig.args and error.orig.args[0] == _DEADLOCK)
 
     def _create_engine(self, *, limited: bool = True, **options: Any) -> AsyncEngine:

@@ -59,7 +59,7 @@ class PostgreSQL(Server):
         finally:
             await engine.dispose()
 
-    def worth_repeating(self, error: DBAPIError) -> bool:
+    def is_retryable(self, error: DBAPIError) -> bool:
         return getattr(error.orig, "sqlstate", None) in _AGAIN
 
     def _create_engine(self, *, limited: bool = True, **options: Any) -> AsyncEngine:

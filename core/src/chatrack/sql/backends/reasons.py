@@ -22,7 +22,7 @@ _AWAY = {
 """The others."""
 
 
-def words_of(error: BaseException) -> str | None:
+def driver_message(error: BaseException) -> str | None:
     """Give what a database or its driver says in an error, on one line; None if it comes from neither.
 
     Drivers raise errors of their own while they connect; SQLAlchemy wraps only what comes later.
@@ -34,10 +34,10 @@ def words_of(error: BaseException) -> str | None:
     return None
 
 
-def reason_of(error: BaseException) -> str | None:
+def unavailable_reason(error: BaseException) -> str | None:
     """Say in a few words why a database cannot be reached; None if the error is about something else."""
     about_a_statement = isinstance(error, IntegrityError | ProgrammingError | DataError)
-    return None if about_a_statement or _is_about_a_statement(_original(error)) else words_of(error)
+    return None if about_a_statement or _is_about_a_statement(_original(error)) else driver_message(error)
 
 
 def _original(error: BaseException) -> BaseException:

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from chatrack.errors import ConfigError
 from chatrack.sql.backends.backend import Backend
-from chatrack.sql.backends.reasons import words_of
+from chatrack.sql.backends.reasons import driver_message
 
 
 class Server(Backend):
@@ -30,7 +30,7 @@ class Server(Backend):
                 pass
         except BaseException as error:
             await self._engine.dispose()
-            reason = words_of(error)
+            reason = driver_message(error)
             if isinstance(error, TypeError):  # a parameter of the URL that the driver does not know
                 raise ConfigError(f"{self.label}: {error}") from None
             if reason is None:

@@ -12,9 +12,9 @@ from chatrack.sql.copying.ends import (
     open_source,
     tables_of,
 )
-from chatrack.sql.copying.identity import place_of
-from chatrack.sql.copying.progress import is_verified, load_notes, note_verified, remove_notes
-from chatrack.sql.copying.writing import count_on, write_batch
+from chatrack.sql.copying.identity import database_identity
+from chatrack.sql.copying.progress import is_verified, load_progress, mark_verified, remove_progress
+from chatrack.sql.copying.writing import reset_sequence, write_batch
 
 __all__ = [
     "EMPTY",
@@ -22,16 +22,16 @@ __all__ = [
     "check_complete",
     "check_source",
     "check_target",
-    "count_on",
     "count_rows",
+    "database_identity",
     "is_verified",
-    "load_notes",
+    "load_progress",
     "make_tables",
-    "note_verified",
+    "mark_verified",
     "open_source",
-    "place_of",
     "read_batches",
-    "remove_notes",
+    "remove_progress",
+    "reset_sequence",
     "tables_of",
     "write_batch",
 ]

@@ -6,7 +6,7 @@ from sqlalchemy import Table, func, inspect, select
 
 from chatrack.errors import StartupError
 from chatrack.interfaces.migrations import Migrations
-from chatrack.sql.copying.progress import Note, Notes, add_notes, load_notes
+from chatrack.sql.copying.progress import CopyProgress, TableProgress, add_progress, load_progress
 from chatrack.sql.database import Database
 from chatrack.sql.migrate import migrate, revisions
 
@@ -40,7 +40,7 @@ async def check_source(migrations: Migrations, *, config: Path) -> None:
     Raises:
         StartupError: their revision is another than this version's, or they are only half of something.
     """
-    if await load_notes(migrations.database):
+    if await load_progress(migrations.database):
         raise StartupError("a copy into this database has not been finished; finish that one first")
     current, head = await revisions(migrations)
     if current != head:
@@ -56,7 +56,7 @@ async def check_complete(database: Database) -> None:
     Raises:
         StartupError: it is.
     """
-    notes = await load_notes(database)
+    notes = await load_progress(database)
     if notes:
         source = next(iter(notes.values())).source
         raise StartupError(f"an unfinished copy from {source} is in it; finish it with `chatrack copy`")
@@ -71,7 +71,7 @@ async def count_rows(database: Database, table: Table) -> int:
         return int(counted.scalar_one())
 
 
-async def check_target(migrations: Migrations, notes: Notes, *, source: str) -> None:
+async def check_target(migrations: Migrations, notes: CopyProgress, *, source: str) -> None:
     """Check that tables are empty, or what an interrupted copy has left behind; nothing is changed.
 
     Args:
@@ -105,7 +105,7 @@ async def check_target(migrations: Migrations, notes: Notes, *, source: str) -> 
 
 
 async def make_tables(migrations: Migrations, *, source: str) -> None:
-    """Note that tables are going to be copied, and then bring them up to date.
+    """TableProgress that tables are going to be copied, and then bring them up to date.
 
     Args:
         migrations: their history, checked by `check_target`.
@@ -114,6 +114,6 @@ async def make_tables(migrations: Migrations, *, source: str) -> None:
     Raises:
         StartupError: as `migrate`.
     """
-    notes = [Note(name=str(table.name), source=source) for table in tables_of(migrations)]
-    await add_notes(migrations.database, notes)
+    notes = [TableProgress(name=str(table.name), source=source) for table in tables_of(migrations)]
+    await add_progress(migrations.database, notes)
     await migrate(migrations)

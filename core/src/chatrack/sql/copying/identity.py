@@ -8,7 +8,7 @@ _PORTS = {"postgresql": 5432, "mysql": 3306}
 _LOOPBACK = {"127.0.0.1", "::1"}
 
 
-def place_of(database: Database) -> str:
+def database_identity(database: Database) -> str:
     """Give what two `Database`s of one database have in common; there is no user and no password in it.
 
     A database server that is spelled in two ways (a name and an address) counts as two.

@@ -46,7 +46,7 @@ _VERIFIED = "*"
 """In place of a table's name: all tables of all databases have been copied and verified."""
 
 
-class Note(msgspec.Struct, frozen=True, kw_only=True):
+class TableProgress(msgspec.Struct, frozen=True, kw_only=True):
     """How far one table has come.
 
     Args:
@@ -62,21 +62,21 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
     copied: int = 0
 
 
-Notes = Mapping[str, Note]
-"""Notes by the names of their tables."""
+CopyProgress = Mapping[str, TableProgress]
+"""CopyProgress by the names of their tables."""
 
 
-async def load_notes(database: "Database") -> Notes:
+async def load_progress(database: "Database") -> CopyProgress:
     """Load the notes of the copy into a database that has not been finished; none if there is no such copy."""
     async with database.read() as connection:
         if not await connection.run_sync(lambda sync: inspect(sync).has_table(_copies.name)):
             return {}
         rows = await connection.execute(select(_copies))
-        return {row.name: Note(**dict(zip(_copies.c.keys(), row, strict=True))) for row in rows}
+        return {row.name: TableProgress(**dict(zip(_copies.c.keys(), row, strict=True))) for row in rows}
 
 
-async def add_notes(database: "Database", notes: Iterable[Note]) -> None:
-    """Note that some tables are going to be copied; those that are noted already stay as they are."""
+async def add_progress(database: "Database", notes: Iterable[TableProgress]) -> None:
+    """TableProgress that some tables are going to be copied; those that are noted already stay as they are."""
 
     def work(connection: Connection) -> None:
         make_schema(connection, database)
@@ -90,8 +90,10 @@ async def add_notes(database: "Database", notes: Iterable[Note]) -> None:
         await connection.run_sync(work)
 
 
-async def advance(connection: "AsyncConnection", note: Note, *, last_key: str, rows: int) -> Note:
-    """Note that some rows more have arrived; part of the transaction that adds them.
+async def advance(
+    connection: "AsyncConnection", note: TableProgress, *, last_key: str, rows: int
+) -> TableProgress:
+    """TableProgress that some rows more have arrived; part of the transaction that adds them.
 
     Raises:
         StartupError: it has been noted before.
@@ -105,22 +107,22 @@ async def advance(connection: "AsyncConnection", note: Note, *, last_key: str, r
     return msgspec.structs.replace(note, **values)
 
 
-async def note_verified(database: "Database", *, source: str) -> None:
-    """Note in the store's database that nothing is left to do but to remove the notes.
+async def mark_verified(database: "Database", *, source: str) -> None:
+    """TableProgress in the store's database that nothing is left to do but to remove the notes.
 
     Args:
         database: the store's.
         source: the place of the store that was copied.
     """
-    await add_notes(database, [Note(name=_VERIFIED, source=source)])
+    await add_progress(database, [TableProgress(name=_VERIFIED, source=source)])
 
 
-def is_verified(notes: Notes, *, source: str) -> bool:
-    """Tell whether notes of the store's database hold what `note_verified` noted of this source."""
+def is_verified(notes: CopyProgress, *, source: str) -> bool:
+    """Tell whether notes of the store's database hold what `mark_verified` noted of this source."""
     return _VERIFIED in notes and notes[_VERIFIED].source == source
 
 
-async def remove_notes(database: "Database") -> None:
+async def remove_progress(database: "Database") -> None:
     """Remove all notes from a database."""
     async with database.migrating() as connection:
         await connection.run_sync(lambda sync: _copies.drop(sync, checkfirst=True))

@@ -7,14 +7,16 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chatrack.errors import StartupError, Unavailable
-from chatrack.sql.backends import words_of
+from chatrack.sql.backends import driver_message
 from chatrack.sql.copying.batches import Row, encode_key, key_of
 from chatrack.sql.copying.ends import EMPTY
-from chatrack.sql.copying.progress import Note, advance
+from chatrack.sql.copying.progress import TableProgress, advance
 from chatrack.sql.database import Database
 
 
-async def write_batch(database: Database, table: Table, rows: Sequence[Row], note: Note) -> Note:
+async def write_batch(
+    database: Database, table: Table, rows: Sequence[Row], note: TableProgress
+) -> TableProgress:
     """Add a batch and note that it has arrived, as one transaction.
 
     Args:
@@ -34,7 +36,7 @@ async def write_batch(database: Database, table: Table, rows: Sequence[Row], not
     values = [dict(zip(names, row, strict=True)) for row in rows]
     last_key = encode_key(key_of(table, rows[-1]))
 
-    async def work(connection: AsyncConnection) -> Note:
+    async def work(connection: AsyncConnection) -> TableProgress:
         # The note first: of two copies that run at once, one waits here and then finds that it is late.
         noted = await advance(connection, note, last_key=last_key, rows=len(rows))
         await connection.execute(insert(table), values)
@@ -44,7 +46,7 @@ async def write_batch(database: Database, table: Table, rows: Sequence[Row], not
         return await database.write(work)
     except IntegrityError as error:
         raise StartupError(
-            f"{table.name}: some rows do not go with those that are there ({words_of(error)}); something was "
+            f"{table.name}: some rows do not go with those that are there ({driver_message(error)}); something was "
             f"written meanwhile: stop what uses the two databases, {EMPTY} and copy again"
         ) from error
     except (DBAPIError, Unavailable) as error:
@@ -53,11 +55,11 @@ async def write_batch(database: Database, table: Table, rows: Sequence[Row], not
         elif isinstance(error, Unavailable):
             raise
         else:
-            reason = words_of(error)
+            reason = driver_message(error)
         raise StartupError(f"{table.name}, rows up to {last_key}: {reason}") from error
 
 
-async def count_on(database: Database, table: Table) -> None:
+async def reset_sequence(database: Database, table: Table) -> None:
     """Let PostgreSQL number new rows after those that came with their numbers; others do so by themselves."""
     column = table.autoincrement_column
     if database.dialect != "postgresql" or column is None:

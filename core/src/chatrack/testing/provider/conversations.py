@@ -1,4 +1,4 @@
-"""Conversations of many turns: what was said and done before is still known (T2, T15)."""
+"""Conversations of many turns: what was said and done before is still known."""
 
 import pytest
 
@@ -22,11 +22,11 @@ ELSEWHERE = [
 
 
 class ConversationsContract:
-    """Turns that follow each other, each with all before it, and agents that do."""
+    """TurnManager that follow each other, each with all before it, and agents that do."""
 
     script: ProviderScript
 
-    async def test_t15_an_early_result_is_known_after_many_turns(self, model: Model) -> None:
+    async def test_an_early_result_is_known_after_many_turns(self, model: Model) -> None:
         asking = Asking(model, self.script)
         for turn in range(TURNS):
             if turn % 5 == 0:
@@ -40,7 +40,7 @@ class ConversationsContract:
         heard = await asking.ask(self.script.recall())
         heard.check_repeats(asking.box.calls)
 
-    async def test_t17_the_calls_of_many_turns_have_ids_of_their_own(self, model: Model) -> None:
+    async def test_the_calls_of_many_turns_have_ids_of_their_own(self, model: Model) -> None:
         asking = Asking(model, self.script)
         for turn in range(10):
             check(heard := await asking.ask(self.script.call(("note", {"text": f"turn {turn}"}))))

@@ -1,4 +1,4 @@
-"""Answers that end before their time: refused, or cancelled (T4)."""
+"""Answers that end before their time: refused, or cancelled."""
 
 import asyncio
 import contextlib
@@ -39,7 +39,7 @@ class EndingsContract:
             assert refused.secret not in "".join(traceback.format_exception(caught.value))
 
     @pytest.mark.parametrize("words", [0, 3], ids=["before the first word", "between two words"])
-    async def test_t4_an_answer_that_is_cancelled_is_over_soon_and_leaves_no_task(
+    async def test_an_answer_that_is_cancelled_is_over_soon_and_leaves_no_task(
         self, slow_model: Model, words: int
     ) -> None:
         before = asyncio.all_tasks()

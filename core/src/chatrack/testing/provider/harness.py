@@ -70,7 +70,7 @@ class Toolbox:
         return [(call.name, call.text) for call in self.calls]
 
     def check_ids(self) -> None:
-        """See that each call can be told from every other (T17)."""
+        """See that each call can be told from every other."""
         ids = [call.call_id for call in self.calls]
         assert all(ids), f"a call without an id: {ids}"
         assert len(set(ids)) == len(ids), f"two calls with one id: {ids}"

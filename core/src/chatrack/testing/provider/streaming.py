@@ -1,4 +1,4 @@
-"""What is streamed: words as they come, in order, whole, in events that belong together (T1)."""
+"""What is streamed: words as they come, in order, whole, in events that belong together."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""Tools: called with exactly what the model says, told apart, and their results reach the model (T17)."""
+"""Tools: called with exactly what the model says, told apart, and their results reach the model."""
 
 import pytest
 
@@ -40,9 +40,7 @@ class ToolsContract:
         assert asking.box.texts() == [("ping", None), ("ping", None)]
         asking.box.check_ids()
 
-    async def test_t17_parallel_calls_have_ids_of_their_own_and_get_their_own_results(
-        self, model: Model
-    ) -> None:
+    async def test_parallel_calls_have_ids_of_their_own_and_get_their_own_results(self, model: Model) -> None:
         if not self.script.parallel:
             pytest.skip("script.parallel is False: the model calls one tool at a time")
         asking = Asking(model, self.script)
