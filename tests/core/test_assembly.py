@@ -90,7 +90,7 @@ model = "openai/default"
 
 
 def entry_tools(assembly: Assembly) -> list[str]:
-    return [tool.name for tool in assembly.entry.agent.tools]
+    return [tool.name for tool in assembly.default_agent.agent.tools]
 
 
 # -- names ---------------------------------------------------------------------------------------------
@@ -100,7 +100,7 @@ def test_addresses_are_the_plugin_and_the_name(build):
     assembly = build("dice", "drums", "casino", chat='agent = "casino.croupier"')
     assert set(assembly.tools) == {"dice.roll", "dice.shake", "drums.beat", "drums.roll"}
     assert set(assembly.agents) == {"casino.croupier", "casino.banker"}
-    assert assembly.entry.address == "casino.croupier"
+    assert assembly.default_agent.address == "casino.croupier"
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_the_model_sees_the_bare_name_of_a_tool(build):
     assembly = build(
         "dice", chat='agent = "h"', extra='[agents.h]\ninstructions = "x"\ntools = ["dice.roll"]'
     )
-    [tool] = assembly.entry.agent.tools
+    [tool] = assembly.default_agent.agent.tools
     assert tool is assembly.tools["dice.roll"]
     assert tool.name == "roll"
 
@@ -141,7 +141,7 @@ def test_the_model_sees_the_bare_name_of_a_tool(build):
 
 
 def test_a_plugins_agent_is_bound_as_it_says(build):
-    croupier = build("dice", "casino", chat='agent = "croupier"').entry
+    croupier = build("dice", "casino", chat='agent = "croupier"').default_agent
     assert croupier.model == "openai/from-plugin"
     assert croupier.spec.max_turns == 3
     assert croupier.agent.name == "croupier"
@@ -167,8 +167,10 @@ def test_a_plugins_agent_is_bound_as_it_says(build):
     ],
 )
 def test_a_table_overrides_one_field_of_a_plugins_agent_and_no_other(build, name, line, field, value):
-    before = build("dice", "casino", chat='agent = "croupier"').entry.spec
-    after = build("dice", "casino", chat='agent = "croupier"', extra=f"[agents.{name}]\n{line}").entry.spec
+    before = build("dice", "casino", chat='agent = "croupier"').default_agent.spec
+    after = build(
+        "dice", "casino", chat='agent = "croupier"', extra=f"[agents.{name}]\n{line}"
+    ).default_agent.spec
     assert getattr(after, field) == value
     for other in before.__struct_fields__:
         assert other == field or getattr(after, other) == getattr(before, other)
@@ -176,7 +178,7 @@ def test_a_table_overrides_one_field_of_a_plugins_agent_and_no_other(build, name
 
 def test_an_overridden_field_reaches_the_bound_agent(build):
     extra = '[agents.croupier]\ninstructions = "Shake."\ntools = ["dice.*"]\nmodel_settings = { temperature = 1.5 }'
-    agent = build("dice", "casino", chat='agent = "croupier"', extra=extra).entry.agent
+    agent = build("dice", "casino", chat='agent = "croupier"', extra=extra).default_agent.agent
     assert agent.instructions == "Shake."
     assert [tool.name for tool in agent.tools] == ["roll", "shake"]
     assert agent.model_settings.temperature == 1.5
@@ -185,9 +187,9 @@ def test_an_overridden_field_reaches_the_bound_agent(build):
 def test_a_table_with_instructions_defines_an_agent(build):
     extra = '[agents.guide]\ninstructions = "Guide."\ntools = ["beat"]\nhandoffs = ["casino.banker"]'
     assembly = build("dice", "drums", "casino", chat='agent = "guide"', extra=extra)
-    assert assembly.entry.address == "guide"
-    assert assembly.entry.agent.instructions == "Guide."
-    assert assembly.entry.spec.max_turns == 10
+    assert assembly.default_agent.address == "guide"
+    assert assembly.default_agent.agent.instructions == "Guide."
+    assert assembly.default_agent.spec.max_turns == 10
     assert set(assembly.agents) == {"guide", "casino.banker"}
 
 
@@ -220,33 +222,33 @@ def test_handoffs_may_go_round_in_circles(build):
     assert agents["c"].agent.handoffs[0].handoffs[0].handoffs[0] is agents["c"].agent
 
 
-# -- the agent that meets the user -----------------------------------------------------------------------
+# -- the entry agent -----------------------------------------------------------------------------------
 
 
 def test_the_only_agent_meets_the_user(build):
     assembly = build("dice", "drums", extra='[agents.solo]\ninstructions = "x"')
-    assert assembly.entry.address == "solo"
+    assert assembly.default_agent.address == "solo"
     assert entry_tools(assembly) == []
 
 
 def test_among_several_agents_a_built_in_one_with_all_tools_meets_the_user(build):
     assembly = build("dice", "casino")
-    assert assembly.entry.address == "assistant"
+    assert assembly.default_agent.address == "assistant"
     assert entry_tools(assembly) == ["roll", "shake"]
     assert set(assembly.agents) == {"assistant"}
 
 
 def test_without_any_agent_a_built_in_one_with_all_tools_meets_the_user(build):
     assembly = build("dice")
-    assert assembly.entry.address == "assistant"
+    assert assembly.default_agent.address == "assistant"
     assert entry_tools(assembly) == ["roll", "shake"]
 
 
 def test_without_agents_and_tools_the_built_in_one_just_talks(build):
     assembly = build()
-    assert assembly.entry.address == "assistant"
+    assert assembly.default_agent.address == "assistant"
     assert entry_tools(assembly) == []
-    assert assembly.entry.model == "openai/default"
+    assert assembly.default_agent.model == "openai/default"
 
 
 # -- models --------------------------------------------------------------------------------------------
@@ -262,12 +264,12 @@ def test_an_agent_without_a_model_uses_that_of_the_chat(build):
 def test_a_provider_alone_means_its_default_model(build):
     extra = '[agents.a]\ninstructions = "x"\nmodel = "openai"'
     assembly = build(extra=extra, OPENAI_DEFAULT_MODEL="from-environment")
-    assert assembly.entry.agent.model.model == "from-environment"
+    assert assembly.default_agent.agent.model.model == "from-environment"
 
 
 def test_a_models_name_may_hold_slashes(build):
     assembly = build(extra='[agents.a]\ninstructions = "x"\nmodel = "openai/vendor/model:free"')
-    assert assembly.entry.agent.model.model == "vendor/model:free"
+    assert assembly.default_agent.agent.model.model == "vendor/model:free"
 
 
 def test_create_model_makes_any_model_and_by_default_that_of_the_first_agent(build):
@@ -310,7 +312,7 @@ async def instructions_for(assembly: Assembly, user: User) -> str | None:
     thread = ThreadMetadata(id="thr_1", created_at=dt.datetime.now(dt.UTC))
     request = RequestContext(user=user, request_id="req_1")
     turn = TurnContext(request=request, thread=thread, turn_id="trn_1", emit=emit)
-    agent: Agent[TurnContext] = assembly.entry.agent
+    agent: Agent[TurnContext] = assembly.default_agent.agent
     return await agent.get_system_prompt(RunContextWrapper(turn))
 
 

@@ -57,7 +57,7 @@ async def test_several_endpoints_are_told_apart_by_their_names(configured, upstr
         model="one",
     )
     assembly = assemble(path, environ={})
-    assert assembly.entry.model == "one/fake-one"
+    assert assembly.default_agent.model == "one/fake-one"
     async with running(assembly):
         assert await said_by(assembly, "one") == "hi"
         assert await said_by(assembly, "two/fake-two") == "hi"

@@ -104,7 +104,7 @@ async def nothing_left(chat):
 
 async def check_goes_on(chat, thread):
     """The thread takes messages, and connections are not mixed up."""
-    chat.server.assembly.entry.agent.model.model = "fake"
+    chat.server.assembly.default_agent.agent.model.model = "fake"
     for number in range(2):
         events = await chat.say(thread, f"echo: back {number}")
         assert not errors_of(events), events
@@ -115,7 +115,7 @@ async def test_hanging_up_closes_the_providers_connection(tidy, configured, upst
     async with serving(configured("fake")) as chat:
         await chat.create("echo: warm")  # what is made once is there
         for place, (model, deltas) in enumerate(UNDER_WAY.items(), 1):
-            chat.server.assembly.entry.agent.model.model = model
+            chat.server.assembly.default_agent.agent.model.model = model
             async with nothing_left(chat):
                 async with chat.stream("threads.create", input=message("tell me")) as events:
                     thread = (await anext(events))["thread"]["id"]
@@ -161,7 +161,7 @@ async def test_hanging_up_on_a_provider_that_has_not_even_begun_to_answer(tidy, 
         await asyncio.start_server(listen, "127.0.0.1", 0) as mute,
         serving(configured("fake")) as chat,
     ):
-        client = chat.server.assembly.entry.agent.model._client
+        client = chat.server.assembly.default_agent.agent.model._client
         client.base_url = f"http://127.0.0.1:{mute.sockets[0].getsockname()[1]}/v1/"
         async with chat.stream("threads.create", input=message("tell me")) as events:
             thread = (await anext(events))["thread"]["id"]

@@ -209,7 +209,7 @@ def ask(configure, api, log):
 
 def become(chat, model):
     """Make the agent's model another one."""
-    chat.server.assembly.entry.agent.model.model = model
+    chat.server.assembly.default_agent.agent.model.model = model
 
 
 async def stored(chat):
@@ -293,7 +293,7 @@ async def test_nothing_that_was_said_before_a_failure_is_lost(anything, log, cas
 async def test_a_model_that_takes_longer_than_it_may(anything, log, case):
     become(anything, case.model)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(anything.server.assembly.entry.agent.model._client, "limits", case.limits)
+        patched.setattr(anything.server.assembly.default_agent.agent.model._client, "limits", case.limits)
         began = time.monotonic()
         thread, events = await anything.create("tell me")
         assert time.monotonic() - began < 3
@@ -303,7 +303,7 @@ async def test_a_model_that_takes_longer_than_it_may(anything, log, case):
 async def test_how_long_a_model_may_take_is_the_operators_to_say(ask):
     limits = "timeout = 3.5\nfirst_token_timeout = 1.5\nidle_timeout = 2.5\nmax_retries = 7"
     async with ask("fake", limits) as chat:
-        client = chat.server.assembly.entry.agent.model._client
+        client = chat.server.assembly.default_agent.agent.model._client
         assert client.limits == Limits(total=3.5, first_token=1.5, idle=2.5)
         assert client.retries == 7
 
@@ -315,7 +315,7 @@ async def test_a_wrong_key(ask, log):
         [error] = errors_of(events)
         assert error["message"].startswith(case.sentence)
         assert error["allow_retry"] is False
-        chat.server.assembly.entry.agent.model._client.api_key = KEY
+        chat.server.assembly.default_agent.agent.model._client.api_key = KEY
         await check_failed(chat, case, thread, events, log)
 
 
@@ -353,7 +353,7 @@ async def test_a_provider_where_nobody_listens(ask, log, upstream):
         async with ask("fake", "max_retries = 1", url=url) as chat:
             thread, events = await chat.create("tell me")
             assert [line["event"] for line in lines(log)].count("asking the provider again") == 1
-            chat.server.assembly.entry.agent.model._client.base_url = upstream.url
+            chat.server.assembly.default_agent.agent.model._client.base_url = upstream.url
             await check_failed(chat, case, thread, events, log)
 
 
@@ -369,7 +369,7 @@ async def test_a_provider_that_takes_the_call_and_says_nothing(ask, log, upstrea
     ):
         thread, events = await chat.create("tell me")
         assert len(taken) == 1
-        chat.server.assembly.entry.agent.model._client.base_url = upstream.url
+        chat.server.assembly.default_agent.agent.model._client.base_url = upstream.url
         await check_failed(chat, case, thread, events, log)
 
 

@@ -47,7 +47,7 @@ class Rack:
         self.site = site
 
     def become(self, model):
-        self.chat.server.assembly.entry.agent.model.model = model
+        self.chat.server.assembly.default_agent.agent.model.model = model
 
     def show(self, *, tools=True, reasoning=True):
         server = self.chat.server
@@ -381,7 +381,7 @@ def check_told(events, workflows):
 )
 async def test_nothing_is_under_way_after_a_failure(rack, model, asked):
     rack.become(model)
-    client = rack.chat.server.assembly.entry.agent.model._client
+    client = rack.chat.server.assembly.default_agent.agent.model._client
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(client, "limits", Limits(idle=0.3 if "-s" in model else 10))
         thread, events = await rack.chat.create(asked)

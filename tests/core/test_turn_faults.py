@@ -117,7 +117,7 @@ async def test_a_retry_that_is_stopped_undoes_nothing_of_what_was_there(configur
         thread, _ = await chat.create("tell me")
         await chat.say(thread, "echo: two")
         before = await chat.items(thread)
-        chat.server.assembly.entry.agent.model.model = "fake-n100-d20"
+        chat.server.assembly.default_agent.agent.model.model = "fake-n100-d20"
         params = {"thread_id": thread, "item_id": before[0]["id"]}
         async with chat.stream("threads.retry_after_item", **params) as events:
             async for event in events:

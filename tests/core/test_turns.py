@@ -138,7 +138,7 @@ async def test_hanging_up_stops_the_model_and_keeps_the_partial_answer(configure
         assert len(answers) == 1
         assert answers[0].startswith(received)
         assert "w199" not in answers[0]
-        chat.server.assembly.entry.agent.model.model = "fake"
+        chat.server.assembly.default_agent.agent.model.model = "fake"
         events = await chat.say(thread, "history?")
         assert not errors_of(events), events
         assert "cancelled" in answer_of(events)
@@ -151,7 +151,7 @@ async def test_hanging_up_at_once_leaves_a_thread_that_takes_messages(configure,
             thread = (await anext(events))["thread"]["id"]
         await until(lambda: len(chat.server.turns) == 0)
         assert await chat.answers(thread) == []
-        chat.server.assembly.entry.agent.model.model = "fake"
+        chat.server.assembly.default_agent.agent.model.model = "fake"
         assert not errors_of(await chat.say(thread, "echo: back"))
 
 
@@ -179,7 +179,7 @@ async def test_a_message_sent_while_the_turn_before_is_being_cancelled_waits_for
                     thread = event["thread"]["id"]
                 if is_delta(event):
                     break
-        chat.server.assembly.entry.agent.model.model = "fake"
+        chat.server.assembly.default_agent.agent.model.model = "fake"
         assert not errors_of(await chat.say(thread, "echo: next"))
         types = [item["type"] for item in await chat.items(thread)]
         assert types == ["user_message", "assistant_message"] * 2
@@ -217,7 +217,7 @@ async def test_text_that_was_seen_before_a_failure_is_kept(configure, api):
         assert error["allow_retry"] is True
         assert events[-1] == error
         assert await chat.answers(thread) == [seen]
-        chat.server.assembly.entry.agent.model.model = "fake"
+        chat.server.assembly.default_agent.agent.model.model = "fake"
         events = await chat.say(thread, "history?")
         assert "failed before it was complete" in answer_of(events)
 
@@ -226,15 +226,15 @@ async def test_text_that_was_seen_before_a_failure_is_kept(configure, api):
 @pytest.mark.parametrize("status", [400, 401, 429, 500])
 async def test_a_provider_that_refuses_ends_the_stream_with_an_error_event(configure, api, status):
     async with serving(configure(api=api, model=f"fake-e{status}")) as chat:
-        chat.server.assembly.entry.agent.model._client = (
-            chat.server.assembly.entry.agent.model._client.with_options(max_retries=0)
+        chat.server.assembly.default_agent.agent.model._client = (
+            chat.server.assembly.default_agent.agent.model._client.with_options(max_retries=0)
         )
         thread, events = await chat.create("tell me")
         [error] = errors_of(events)
         assert events[-1] == error
         assert "sk-" not in json.dumps(events)
         assert [item["type"] for item in await chat.items(thread)] == ["user_message"]
-        chat.server.assembly.entry.agent.model.model = "fake"
+        chat.server.assembly.default_agent.agent.model.model = "fake"
         assert not errors_of(await chat.say(thread, "echo: again"))
 
 
@@ -260,7 +260,7 @@ async def test_a_retry_that_fails_leaves_the_old_answer(configure, api):
     async with serving(configure(api=api)) as chat:
         thread, _ = await chat.create("tell me")
         before = await chat.items(thread)
-        chat.server.assembly.entry.agent.model.model = "fake-n50-x20-d2"
+        chat.server.assembly.default_agent.agent.model.model = "fake-n50-x20-d2"
         events = await chat.events("threads.retry_after_item", thread_id=thread, item_id=before[0]["id"])
         assert errors_of(events)
         shown = {event["item"]["id"] for event in events if event["type"] == "thread.item.added"}
@@ -273,7 +273,7 @@ async def test_a_running_retry_is_invisible_and_a_cancelled_one_changes_nothing(
     async with serving(configure(chat="checkpoint = 0.05")) as chat:
         thread, _ = await chat.create("tell me")
         before = await chat.items(thread)
-        chat.server.assembly.entry.agent.model.model = "fake-n100-d20"
+        chat.server.assembly.default_agent.agent.model.model = "fake-n100-d20"
         async with chat.stream(
             "threads.retry_after_item", thread_id=thread, item_id=before[0]["id"]
         ) as events:

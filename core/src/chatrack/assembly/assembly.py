@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from litestar.types import ControllerRouterHandler
 
-from chatrack.assembly.binding import BoundAgent, bind, entry_address, override
+from chatrack.assembly.binding import BoundAgent, bind, default_agent_address, override
 from chatrack.assembly.models import ModelFactory, NamedModel, NamedTranscriber
 from chatrack.assembly.names import NameLookupError, Registry
 from chatrack.config import ChatTable, Config, load_config
@@ -45,7 +45,7 @@ class Assembly(msgspec.Struct, frozen=True, kw_only=True):
         models: makes models; `create_model` is the way to it.
         tools: by address.
         agents: those that can be reached, by address.
-        entry: the agent that meets the user.
+        default_agent: the entry agent, which every conversation begins with.
         selectable: the models that users may choose, by the name they choose them by.
         transcriber: what turns speech into text, if anything does.
         actions: handlers by action type.
@@ -65,7 +65,7 @@ class Assembly(msgspec.Struct, frozen=True, kw_only=True):
     models: ModelFactory
     tools: Mapping[str, Tool]
     agents: Mapping[str, BoundAgent]
-    entry: BoundAgent
+    default_agent: BoundAgent
     selectable: Mapping[str, NamedModel]
     transcriber: NamedTranscriber | None
     actions: Mapping[str, ActionHandler]
@@ -76,8 +76,8 @@ class Assembly(msgspec.Struct, frozen=True, kw_only=True):
     notes: Sequence[str]
 
     def create_model(self, name: str | None = None) -> Model:
-        """Make a model: `provider`, `provider/model`, or that of the agent that meets the user if None."""
-        return self.models.create(name or self.entry.model, key="chat.model").model
+        """Make a model: `provider`, `provider/model`, or that of the entry agent if None."""
+        return self.models.create(name or self.default_agent.model, key="chat.model").model
 
 
 def assemble(
@@ -106,9 +106,11 @@ def assemble(
     specs = _specs(plugins, problems)
     override(specs, config.agents, problems)
     models = ModelFactory(providers, config.source.file)
-    entry = entry_address(specs, config.chat, problems)
+    default_agent = default_agent_address(specs, config.chat, problems)
     bound = (
-        bind(specs, tools, entry=entry, chat=config.chat, models=models, problems=problems) if entry else {}
+        bind(specs, tools, default_agent=default_agent, chat=config.chat, models=models, problems=problems)
+        if default_agent
+        else {}
     )
     selectable = _selectable(models, config.chat, problems)
     transcriber = _transcriber(models, config.chat, problems)
@@ -118,7 +120,7 @@ def assemble(
     authenticators = [one for given in plugins.authenticators(database) for one in given.value]
     _check_exposure(config, bool(authenticators), problems)
     problems.raise_if_any()
-    assert entry is not None
+    assert default_agent is not None
     return Assembly(
         config=config,
         installed=installed,
@@ -129,7 +131,7 @@ def assemble(
         models=models,
         tools=tools.items(),
         agents=bound,
-        entry=bound[entry],
+        default_agent=bound[default_agent],
         selectable=selectable,
         transcriber=transcriber,
         actions=actions,

@@ -21,7 +21,7 @@ from chatrack.settings import Problems, did_you_mean
 _WIRE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 ASSISTANT = AgentSpec(name="assistant", instructions="You are a helpful assistant.", tools=["*"])
-"""The agent that meets the user when there is no other (or more than one and none is chosen)."""
+"""The entry agent when there is no other (or more than one and none is chosen)."""
 
 
 class BoundAgent(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +63,7 @@ def override(registry: Registry[AgentSpec], tables: Mapping[str, AgentTable], pr
             registry.add(name, AgentSpec(name=name, **given))
 
 
-def entry_address(registry: Registry[AgentSpec], chat: ChatTable, problems: Problems) -> str | None:
+def default_agent_address(registry: Registry[AgentSpec], chat: ChatTable, problems: Problems) -> str | None:
     """Decide which agent meets the user."""
     if chat.agent is not None:
         try:
@@ -85,17 +85,17 @@ def bind(
     registry: Registry[AgentSpec],
     tools: Registry[Tool],
     *,
-    entry: str,
+    default_agent: str,
     chat: ChatTable,
     models: ModelFactory,
     problems: Problems,
 ) -> dict[str, BoundAgent]:
-    """Bind all agents to their tools and handoffs, and those that can be reached from the entry to their models.
+    """Bind all agents to their tools and handoffs, and those that can be reached from the entry agent to their models.
 
     Args:
         registry: the agents.
         tools: the tools.
-        entry: the address of the agent that meets the user.
+        default_agent: the address of the entry agent.
         chat: for the default model.
         models: makes models.
         problems: receives every name that means nothing.
@@ -111,7 +111,7 @@ def bind(
         handoffs_of[address] = _handoffs(spec, registry, key, problems)
         if unknown := unknown_placeholders(spec.instructions):
             problems.add(f"{key}.instructions", f"unknown placeholder {', '.join(unknown)}")
-    reachable = _reachable(entry, handoffs_of)
+    reachable = _reachable(default_agent, handoffs_of)
     bound: dict[str, BoundAgent] = {}
     for address in reachable:
         agent = _bind_one(address, registry.items()[address], tools_of[address], chat, models, problems)
@@ -151,8 +151,8 @@ def _handoffs(spec: AgentSpec, registry: Registry[AgentSpec], key: str, problems
     return list(dict.fromkeys(found))
 
 
-def _reachable(entry: str, handoffs: Mapping[str, list[str]]) -> list[str]:
-    order, queue = [entry], [entry]
+def _reachable(default_agent: str, handoffs: Mapping[str, list[str]]) -> list[str]:
+    order, queue = [default_agent], [default_agent]
     while queue:
         for target in handoffs[queue.pop(0)]:
             if target not in order:

@@ -91,7 +91,7 @@ class ChatrackServer(ChatKitServer[RequestContext]):
     def respond(  # type: ignore[override]  # what a response needs is its turn; the request is in it
         self, thread: ThreadMetadata, input_user_message: UserMessageItem | None, context: Turn
     ) -> AsyncGenerator[ThreadStreamEvent | TextDelta]:
-        """Let the agent that meets the user answer.
+        """Let the entry agent answer.
 
         Args:
             thread: the thread.

@@ -33,11 +33,11 @@ def check(path: Path) -> None:
         ("address", f"http://{settings.host}:{settings.port}{settings.path}"),
         ("store", assembly.store_plugin),
         ("users", ways_in or "everyone is the local user (loopback only)"),
-        ("agent", f"{assembly.entry.address} ({assembly.entry.model})"),
+        ("agent", f"{assembly.default_agent.address} ({assembly.default_agent.model})"),
         *(
             ("", f"{agent.address} ({agent.model})")
             for agent in assembly.agents.values()
-            if agent is not assembly.entry
+            if agent is not assembly.default_agent
         ),
         ("providers", ", ".join(sorted(assembly.models.providers)) or "none"),
         ("users choose", ", ".join(assembly.selectable) or "no model"),

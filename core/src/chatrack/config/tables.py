@@ -52,7 +52,7 @@ class ChatTable(Settings):
     """`[chat]`: how turns go.
 
     Args:
-        agent: the agent that meets the user; the only one there is, or a built-in one with all tools, if absent.
+        agent: the entry agent; the only one there is, or a built-in one with all tools, if absent.
         model: `provider` or `provider/model`, for agents without one of their own.
         selectable_models: the models that users may choose with their messages, by name; none if empty.
         show_tools: whether users see which tools are called.

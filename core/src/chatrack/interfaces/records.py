@@ -40,7 +40,7 @@ class ItemRecord(msgspec.Struct, frozen=True, kw_only=True):
         type: ChatKit's item type.
         data: the item as JSON, in the bytes that ChatKit's own serialisation gives.
         turn_id: the turn that wrote it, if one did.
-        origin: what the provider called it, as JSON; never leaves the server.
+        provider_metadata: what the provider called it, as JSON; never leaves the server.
         seq: its place in the thread, given by the store when it is first added; 0 before.
         format: the version of `data`.
     """
@@ -50,7 +50,7 @@ class ItemRecord(msgspec.Struct, frozen=True, kw_only=True):
     type: str
     data: str
     turn_id: str | None = None
-    origin: str | None = None
+    provider_metadata: str | None = None
     seq: int = 0
     format: int = ITEM_FORMAT
 
@@ -157,13 +157,15 @@ def dump(model: BaseModel) -> str:
     return model.model_dump_json(by_alias=True, exclude_none=True, context={"exclude_metadata": True})
 
 
-def item_to_record(item: ThreadItem, *, turn_id: str | None = None, origin: str | None = None) -> ItemRecord:
+def item_to_record(
+    item: ThreadItem, *, turn_id: str | None = None, provider_metadata: str | None = None
+) -> ItemRecord:
     """Encode an item; its time becomes UTC.
 
     Args:
         item: any ChatKit item.
         turn_id: the turn that writes it.
-        origin: what the provider called it, as JSON.
+        provider_metadata: what the provider called it, as JSON.
 
     Raises:
         BadRequest: it holds a NUL character, which not every database can keep.
@@ -174,7 +176,12 @@ def item_to_record(item: ThreadItem, *, turn_id: str | None = None, origin: str 
     if holds_nul(data):
         raise BadRequest("Text must not hold NUL characters.")
     return ItemRecord(
-        id=item.id, thread_id=item.thread_id, type=item.type, data=data, turn_id=turn_id, origin=origin
+        id=item.id,
+        thread_id=item.thread_id,
+        type=item.type,
+        data=data,
+        turn_id=turn_id,
+        provider_metadata=provider_metadata,
     )
 
 

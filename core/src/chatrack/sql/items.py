@@ -59,7 +59,7 @@ async def put_many(
                     "uncommitted": uncommitted,
                     "format": record.format,
                     "data": record.data,
-                    "origin": record.origin,
+                    "origin": record.provider_metadata,
                 }
             )
         if records:

@@ -225,14 +225,14 @@ def _page(records: list[ItemRecord], limit: int) -> RecordPage:
 
 
 def _item_record(row: Any) -> ItemRecord:
-    item_id, thread_id, kind, data, turn_id, origin, seq, version = row
+    item_id, thread_id, kind, data, turn_id, metadata, seq, version = row
     return ItemRecord(
         id=item_id,
         thread_id=thread_id,
         type=kind,
         data=data,
         turn_id=turn_id,
-        origin=origin,
+        provider_metadata=metadata,
         seq=seq,
         format=version,
     )

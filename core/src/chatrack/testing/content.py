@@ -100,7 +100,7 @@ class ContentContract:
             type="client_tool_call",
             data=chat.says("data").data,
             turn_id=lease.turn_id,
-            origin='{"id":"resp_😀"}',
+            provider_metadata='{"id":"resp_😀"}',
             format=7,
         )
         await store.write(lease, [full, chat.hides()])

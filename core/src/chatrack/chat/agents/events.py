@@ -61,7 +61,7 @@ class AgentStream:
         chat: ChatTable,
     ) -> None:
         self.thread_id = thread_id
-        self.origins: dict[str, str] = {}
+        self.provider_metadata: dict[str, str] = {}
         """What the provider called the items, by our id, as JSON."""
         self.refused = False
         """Whether the model declined to answer."""
@@ -72,7 +72,10 @@ class AgentStream:
         self._messages: dict[int, AssistantMessageItem] = {}
         self._annotations: dict[tuple[str, int], int] = {}
         self._progress = Progress(
-            thread_id, tools=chat.show_tools, reasoning=chat.show_reasoning, origins=self.origins
+            thread_id,
+            tools=chat.show_tools,
+            reasoning=chat.show_reasoning,
+            provider_metadata=self.provider_metadata,
         )
 
     @property
@@ -169,7 +172,7 @@ class AgentStream:
         if not any(part.text.strip() for part in message.content):
             return () if begun is None else (ThreadItemRemovedEvent(item_id=begun.id),)
         self.refused = any(part.type == "refusal" for part in item.content)
-        self.origins[message.id] = json.dumps({"model": self.model, "id": item.id})
+        self.provider_metadata[message.id] = json.dumps({"model": self.model, "id": item.id})
         return (ThreadItemDoneEvent(item=message),)
 
     def _summary_delta(self, event: Any) -> Events:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 async def answer(server: "ChatrackServer", turn: "Turn") -> AsyncGenerator[ThreadStreamEvent | TextDelta]:
-    """Let the agent that meets the user answer.
+    """Let the entry agent answer.
 
     Args:
         server: the server.
@@ -33,11 +33,11 @@ async def answer(server: "ChatrackServer", turn: "Turn") -> AsyncGenerator[Threa
         ModelFailure: a model did not answer as it should.
     """
     cast, transcript = turn.cast, turn.writing
-    stream = AgentStream(turn.plan.thread_id, cast.entry, cast.bound, server.chat)
-    transcript.origins = stream.origins
+    stream = AgentStream(turn.plan.thread_id, cast.default_agent, cast.bound, server.chat)
+    transcript.provider_metadata = stream.provider_metadata
     history = _History(server, turn)
     items = await history.items()
-    agent, turns = cast.entry.agent, cast.entry.spec.max_turns
+    agent, turns = cast.default_agent.agent, cast.entry.spec.max_turns
     config = _config(turn.replay)
     shortcut = DeltaFastPath(lambda event: transcript.show(stream.piece(event)))
     DELTA_FAST_PATH.set(shortcut)

@@ -99,7 +99,7 @@ async def to_input(records: Sequence[ItemRecord]) -> list[TResponseInputItem]:
 
 
 def _readable(record: ItemRecord) -> ThreadItem | None:
-    if record.origin == PROGRESS:
+    if record.provider_metadata == PROGRESS:
         return None  # the model has its own record of what it did
     # One bad item must not make its thread unusable for ever.
     try:

@@ -23,7 +23,7 @@ class AgentResolver:
     """
 
     def __init__(self, assembly: Assembly, entry: BoundAgent) -> None:
-        self.entry = entry
+        self.default_agent = entry
         self._bound = {id(one.agent): one for one in (*assembly.agents.values(), entry)}
 
     def bound(self, agent: agents.Agent[Any]) -> BoundAgent | None:
@@ -32,7 +32,7 @@ class AgentResolver:
 
 
 def chosen(assembly: Assembly, options: InferenceOptions) -> BoundAgent:
-    """Give the agent that meets the user, with the model and the tool that the user chose.
+    """Give the entry agent, with the model and the tool that the user chose.
 
     Args:
         assembly: what there is.
@@ -41,7 +41,7 @@ def chosen(assembly: Assembly, options: InferenceOptions) -> BoundAgent:
     Raises:
         BadRequest: that is not offered.
     """
-    entry = assembly.entry
+    entry = assembly.default_agent
     field = "params.input.inference_options"
     if options.model is not None:
         model = assembly.selectable.get(options.model)
@@ -64,4 +64,4 @@ def chosen_before(assembly: Assembly, options: InferenceOptions) -> BoundAgent:
         return chosen(assembly, options)
     except BadRequest as error:
         _log.warning("a choice of an older message is passed over", reason=error.detail, field=error.field)
-        return assembly.entry
+        return assembly.default_agent

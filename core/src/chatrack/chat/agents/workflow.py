@@ -51,14 +51,16 @@ class Progress:
         thread_id: the thread.
         tools: whether calls of tools are shown.
         reasoning: whether the model's reasoning is.
-        origins: receives the origin of every workflow, by its id.
+        provider_metadata: receives the origin of every workflow, by its id.
     """
 
-    def __init__(self, thread_id: str, *, tools: bool, reasoning: bool, origins: dict[str, str]) -> None:
+    def __init__(
+        self, thread_id: str, *, tools: bool, reasoning: bool, provider_metadata: dict[str, str]
+    ) -> None:
         self._thread_id = thread_id
         self._tools = tools
         self._reasoning = reasoning
-        self._origins = origins
+        self._provider_metadata = provider_metadata
         self._item: WorkflowItem | None = None
         self._began = 0.0
         self._thoughts: dict[tuple[str, int, int], _Thought] = {}
@@ -197,7 +199,7 @@ class Progress:
                 created_at=now(),
                 workflow=Workflow(type="reasoning" if kind == "reasoning" else "custom", tasks=[task]),
             )
-            self._origins[self._item.id] = PROGRESS
+            self._provider_metadata[self._item.id] = PROGRESS
             return (ThreadItemAddedEvent(item=self._item.model_copy(deep=True)),)
         self._item.workflow.tasks.append(task)
         update = WorkflowTaskAdded(task_index=self._last, task=task)

@@ -25,7 +25,7 @@ class Plan:
         attachments: what `items` refer to; they become the thread's in the same transaction.
         opening: events that say so.
         message: the user's message that the agent answers, if there is one.
-        entry: the agent that meets the user, if not as it is for everyone.
+        entry: the entry agent, if not as it is for everyone.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Plan:
         self.attachments = attachments
         self.opening = opening
         self.message = message
-        self.entry = entry or server.assembly.entry
+        self.default_agent = entry or server.assembly.default_agent
         self.replaces: list[str] = []
         """Ids of the items that this turn's items take the place of when it succeeds (a retry)."""
         self.replaces_shown: list[str] = []

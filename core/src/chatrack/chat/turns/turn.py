@@ -80,7 +80,7 @@ class Turn:
         """What its work raised, if it did."""
         self.outcome: Outcome = "failed"
         """How it ended, once it has."""
-        self.cast = AgentResolver(server.assembly, plan.entry)
+        self.cast = AgentResolver(server.assembly, plan.default_agent)
         self.replay = InputFilter(self.cast.bound)
         self.meter = UsageTracker(self.cast.bound, self.replay.note)
         """Counts the tokens that it uses."""

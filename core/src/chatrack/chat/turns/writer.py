@@ -42,7 +42,7 @@ class TurnWriter:
     def __init__(self, store: Store, lease: Lease, subscriber: EventChannel, *, uncommitted: bool) -> None:
         self.lease = lease
         self.uncommitted = uncommitted
-        self.origins: dict[str, str] = {}
+        self.provider_metadata: dict[str, str] = {}
         """What the provider called the items, by our id, as JSON; put there before the item is done."""
         self.shown: list[str] = []
         """The ids of the turn's own items that the client was shown."""
@@ -167,7 +167,9 @@ class TurnWriter:
 
     def record(self, item: ThreadItem) -> ItemRecord:
         """Give an item as the store keeps it."""
-        return item_to_record(item, turn_id=self.lease.turn_id, origin=self.origins.get(item.id))
+        return item_to_record(
+            item, turn_id=self.lease.turn_id, provider_metadata=self.provider_metadata.get(item.id)
+        )
 
     def _postponed(self, item_id: str) -> bool:
         return self.uncommitted and item_id not in self._mine
