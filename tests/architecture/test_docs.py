@@ -90,8 +90,8 @@ def test_the_shipped_config_is_valid_without_any_environment(tmp_path):
     shipped = tmp_path / "config.toml"
     shipped.write_text((ROOT / "config.toml").read_text())
     assembly = assemble(shipped, environ={})
-    assert assembly.entry.model == "demo"
-    assert assembly.entry.address == "todo_tools.todo"
+    assert assembly.default_agent.model == "demo"
+    assert assembly.default_agent.address == "todo_tools.todo"
 
 
 def test_the_example_environment_names_what_the_shipped_config_reads(tmp_path):
@@ -107,7 +107,7 @@ def test_the_example_environment_names_what_the_shipped_config_reads(tmp_path):
     shipped = tmp_path / "config.toml"
     shipped.write_text((ROOT / "config.toml").read_text())
     (tmp_path / ".env").write_text((ROOT / ".env.example").read_text())
-    assert assemble(shipped, environ={}).entry.model == "demo"
+    assert assemble(shipped, environ={}).default_agent.model == "demo"
     with pytest.raises(ConfigError, match="OPENAI_API_KEY"):
         assemble(shipped, environ={"LLM_PROVIDER": "openai"})
 
@@ -125,7 +125,7 @@ def test_every_recipe_for_an_endpoint_makes_its_default_model(tmp_path, name, re
     )
     environ = dict.fromkeys(re.findall(r'env = "(\w+)"', recipe), "sk-x")
     default = re.search(r'default_model = "(.+)"', recipe).group(1)
-    assert assemble(path, environ=environ).entry.model == f"{endpoint}/{default}"
+    assert assemble(path, environ=environ).default_agent.model == f"{endpoint}/{default}"
 
 
 def test_there_is_a_recipe_for_every_endpoint_that_users_ask_for():

@@ -196,9 +196,9 @@ def test_a_table_with_instructions_defines_an_agent(build):
 def test_a_reference_that_is_unset_overrides_nothing(build):
     extra = '[agents.croupier]\nmodel = { env = "CROUPIER_MODEL" }'
     kept = build("dice", "casino", chat='agent = "croupier"', extra=extra)
-    assert kept.entry.model == "openai/from-plugin"
+    assert kept.default_agent.model == "openai/from-plugin"
     changed = build("dice", "casino", chat='agent = "croupier"', extra=extra, CROUPIER_MODEL="openai/env")
-    assert changed.entry.model == "openai/env"
+    assert changed.default_agent.model == "openai/env"
 
 
 def test_a_pack_can_hand_off_to_another_packs_agent(build, site):

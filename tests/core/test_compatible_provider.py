@@ -164,7 +164,7 @@ base_url = "http://127.0.0.1:{port}/v1"
 
 
 def test_no_endpoint_is_no_mistake(configured):
-    assert assemble(configured(model="demo"), environ={}).entry.model == "demo"
+    assert assemble(configured(model="demo"), environ={}).default_agent.model == "demo"
 
 
 def test_a_missing_address_is_named_by_its_key(configured):

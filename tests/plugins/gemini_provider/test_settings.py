@@ -31,7 +31,7 @@ def client_of(assembly):
 
 def test_a_key_in_the_environment_is_all_it_takes(gemini):
     assembly = gemini(GEMINI_API_KEY=KEY)
-    assert assembly.entry.model == "gemini/gemini-2.5-flash"
+    assert assembly.default_agent.model == "gemini/gemini-2.5-flash"
     client = client_of(assembly)
     assert str(client.base_url) == "https://generativelanguage.googleapis.com/v1beta/openai/"
     assert client.api_key == KEY
@@ -39,7 +39,7 @@ def test_a_key_in_the_environment_is_all_it_takes(gemini):
 
 def test_the_environment_may_name_the_default_model(gemini):
     assembly = gemini(GEMINI_API_KEY=KEY, GEMINI_DEFAULT_MODEL="gemini-3-pro")
-    assert assembly.entry.model == "gemini/gemini-3-pro"
+    assert assembly.default_agent.model == "gemini/gemini-3-pro"
 
 
 def test_settings_come_before_the_environment(gemini):
@@ -47,7 +47,7 @@ def test_settings_come_before_the_environment(gemini):
         'api_key = "of the settings"\nbase_url = "http://localhost:1/x/"\ndefault_model = "gemini-2.0-flash"'
     )
     assembly = gemini(settings, GEMINI_API_KEY=KEY, GEMINI_DEFAULT_MODEL="gemini-3-pro")
-    assert assembly.entry.model == "gemini/gemini-2.0-flash"
+    assert assembly.default_agent.model == "gemini/gemini-2.0-flash"
     client = client_of(assembly)
     assert (client.api_key, str(client.base_url)) == ("of the settings", "http://localhost:1/x/")
 
@@ -68,7 +68,7 @@ def test_a_missing_key_is_named_with_its_setting_and_its_variable(gemini, model,
 
 
 def test_no_key_is_needed_where_no_model_of_it_is_used(gemini):
-    assert gemini(model="demo").entry.model == "demo"
+    assert gemini(model="demo").default_agent.model == "demo"
 
 
 def test_the_other_api_is_refused(gemini):

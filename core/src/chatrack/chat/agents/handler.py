@@ -37,7 +37,7 @@ async def answer(server: "ChatrackServer", turn: "Turn") -> AsyncGenerator[Threa
     transcript.provider_metadata = stream.provider_metadata
     history = _History(server, turn)
     items = await history.items()
-    agent, turns = cast.default_agent.agent, cast.entry.spec.max_turns
+    agent, turns = cast.default_agent.agent, cast.default_agent.spec.max_turns
     config = _config(turn.replay)
     shortcut = DeltaFastPath(lambda event: transcript.show(stream.piece(event)))
     DELTA_FAST_PATH.set(shortcut)
