@@ -2,13 +2,13 @@
 
 from chatkit.types import AssistantMessageContent, AssistantMessageItem, HiddenContextItem
 
-from chatrack.chat.agents.history import (
+from chatrack.chat.agents.history import trim_history
+from chatrack.chat.agents.input_items import (
     NO_RESULT,
     SOURCE_MODEL,
     model_item_content,
     pair_tool_calls,
-    to_input,
-    trim_history,
+    to_input_items,
 )
 from chatrack.clock import now
 from chatrack.ids import new_id
@@ -97,7 +97,7 @@ async def test_every_kind_of_hidden_item_becomes_something_or_nothing_but_never_
     )
     reasoning = {"type": "reasoning", "id": "rs_1", "summary": []}
     given = {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "f", "arguments": ""}
-    items = await to_input(
+    items = await to_input_items(
         [
             hidden("text"),
             hidden({"a": [1]}),

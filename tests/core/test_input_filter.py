@@ -7,8 +7,9 @@ from agents import Agent
 from agents.run import CallModelData, ModelInputData
 
 from chatrack.assembly import BoundAgent
-from chatrack.chat.agents.history import SOURCE_MODEL
 from chatrack.chat.agents.input_filter import InputFilter
+from chatrack.chat.agents.input_items import SOURCE_MODEL
+from chatrack.chat.agents.resolver import AgentResolver
 from chatrack.interfaces import AgentSpec
 
 
@@ -17,7 +18,7 @@ def shown(items, model="openai/a"):
     spec = AgentSpec(name="x", instructions="")
     bound = BoundAgent(address="x", spec=spec, agent=agent, model=model, tools={})
     data = CallModelData(model_data=ModelInputData(input=items, instructions=None), agent=agent, context=None)
-    return InputFilter(lambda _agent: bound)(data).input
+    return InputFilter(AgentResolver(bound, ()))(data).input
 
 
 def call(made_by="openai/a", **more):

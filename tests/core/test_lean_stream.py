@@ -11,7 +11,8 @@ import pytest
 from chatkit.types import AssistantMessageContentPartTextDelta, ThreadItemUpdatedEvent
 from openai import AsyncOpenAI
 
-from chatrack.chat.turns.text_delta import delta_prefix, encode_delta, sanitize_text
+from chatrack.chat.agents.sanitize import sanitize_text
+from chatrack.chat.turns.text_delta import delta_prefix, encode_delta
 from chatrack.interfaces.records import dump
 from chatrack.models.client import Client
 from chatrack.models.sse_decoder import SSEDecoder
@@ -204,13 +205,13 @@ async def test_tokens_take_the_shorter_way_once_the_message_is_shown(configure, 
     from chatrack.chat.turns.writer import TurnWriter
 
     direct = []
-    show = TurnWriter.show
+    send_delta = TurnWriter.send_delta
 
-    def counted(self, piece):
+    def counted(self, delta):
         direct.append(sys._getframe(1).f_code.co_name)
-        return show(self, piece)
+        return send_delta(self, delta)
 
-    monkeypatch.setattr(TurnWriter, "show", counted)
+    monkeypatch.setattr(TurnWriter, "send_delta", counted)
     async with serving(configure(api=api, model="fake-n50-d1")) as chat:
         _, events = await chat.create("hello")
     assert answer_of(events).split() == [f"w{number}" for number in range(50)]

@@ -11,9 +11,10 @@ from openai.types.responses import (
 )
 
 from chatrack.assembly import BoundAgent
-from chatrack.chat.agents.events import AgentStream
-from chatrack.chat.agents.events import _annotation_of as annotation_of
-from chatrack.chat.turns.text_delta import sanitize_json
+from chatrack.chat.agents.events import EventConverter
+from chatrack.chat.agents.events import _to_annotation as to_annotation
+from chatrack.chat.agents.resolver import AgentResolver
+from chatrack.chat.agents.sanitize import sanitize_json
 from chatrack.config import ChatTable
 from chatrack.interfaces import AgentSpec
 from chatrack.interfaces.records import holds_nul, item_to_record
@@ -22,7 +23,7 @@ from chatrack.interfaces.records import holds_nul, item_to_record
 def stream_of():
     spec = AgentSpec(name="helper", instructions="")
     agent = BoundAgent(address="helper", spec=spec, agent=Agent(name="helper"), model="fake", tools={})
-    return AgentStream("thr_1", agent, lambda _agent: agent, ChatTable())
+    return EventConverter("thr_1", AgentResolver(agent, ()), ChatTable(), {})
 
 
 def raw(event):
@@ -99,7 +100,7 @@ def test_halves_of_surrogate_pairs_in_arguments_and_sources_do_not_fail_the_turn
     )
     assert "\ufffd" in item_to_record(done.item).data
     shown = [
-        annotation_of({"type": "url_citation", "url": url, "title": title, "end_index": end})
+        to_annotation({"type": "url_citation", "url": url, "title": title, "end_index": end})
         for url, title, end in [("http://a/\0", "\ud83d", 1), ("http://a", "x", "no number"), (7, "x", 1)]
     ]
     assert [one is not None for one in shown] == [True, False, False]

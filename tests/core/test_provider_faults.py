@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import text as sql
 
-from chatrack.chat.agents.history import NO_RESULT
+from chatrack.chat.agents.input_items import NO_RESULT
 from chatrack.models.limits import Limits
 from tests.conftest import openai_config
 from tests.fake_openai import serve as serve_upstream
@@ -50,8 +50,8 @@ class Rack:
         self.chat.server.assembly.default_agent.agent.model.model = model
 
     def show(self, *, tools=True, reasoning=True):
-        server = self.chat.server
-        server.chat = msgspec.structs.replace(server.chat, show_tools=tools, show_reasoning=reasoning)
+        builder = self.chat.server._builder
+        builder._chat = msgspec.structs.replace(builder._chat, show_tools=tools, show_reasoning=reasoning)
 
     def ran(self):
         return recording_tools.ran(self.site)

@@ -22,8 +22,8 @@ async def test_a_store_that_fails_at_the_end_is_an_error_event_and_leaves_the_th
     assert not errors_of(await chat.say(thread, "echo: again"))
 
 
-async def test_a_plan_that_fails_to_begin_gives_the_thread_back(chat, monkeypatch):
-    from chatrack.chat.turns.request import Plan
+async def test_a_handler_that_fails_to_prepare_gives_the_thread_back(chat, monkeypatch):
+    from chatrack.chat.agents.handler import AgentHandler
 
     thread, _ = await chat.create("echo: hello")
 
@@ -31,7 +31,7 @@ async def test_a_plan_that_fails_to_begin_gives_the_thread_back(chat, monkeypatc
         raise ValueError("no")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Plan, "begin", broken)
+        patched.setattr(AgentHandler, "prepare", broken)
         refused = await chat.call("threads.add_user_message", thread_id=thread, input=message("x"))
     assert refused.status_code == 500
     assert not errors_of(await chat.say(thread, "echo: again"))
@@ -42,14 +42,14 @@ async def test_an_unfinished_item_that_cannot_be_saved_holds_up_nobody_else(conf
 
     async with serving(configure(model="fake-n60-d20", chat="checkpoint = 0.05")) as chat:
         bad, _ = None, None
-        unsaved = TurnWriter.unsaved
+        take_dirty = TurnWriter.take_dirty
 
         def fragile(self):
             if self.lease.thread_id == bad:
                 raise UnicodeEncodeError("utf-8", "x", 0, 1, "surrogates not allowed")
-            return unsaved(self)
+            return take_dirty(self)
 
-        monkeypatch.setattr(TurnWriter, "unsaved", fragile)
+        monkeypatch.setattr(TurnWriter, "take_dirty", fragile)
         async with chat.stream("threads.create", input=message("one")) as one:
             bad = (await anext(one))["thread"]["id"]
             thread, events = await asyncio.wait_for(chat.create("two"), 20)
@@ -80,7 +80,7 @@ async def test_a_write_that_was_begun_is_finished_whoever_is_cancelled(chat):
     from chatrack.clock import now
 
     lease = Lease(thread_id="thr", turn_id="trn", fence=1, user=User(id="u"))
-    transcript = TurnWriter(Slow(), lease, EventChannel(1000), uncommitted=False)
+    writer = TurnWriter(Slow(), lease, EventChannel(1000))
 
     def done(text):
         item = AssistantMessageItem(
@@ -89,7 +89,7 @@ async def test_a_write_that_was_begun_is_finished_whoever_is_cancelled(chat):
             created_at=now(),
             content=[AssistantMessageContent(text=text)],
         )
-        return asyncio.create_task(transcript.emit(ThreadItemDoneEvent(item=item)))
+        return asyncio.create_task(writer.emit(ThreadItemDoneEvent(item=item)))
 
     tasks = [done("a"), done("b")]
     for task in tasks:
@@ -97,14 +97,15 @@ async def test_a_write_that_was_begun_is_finished_whoever_is_cancelled(chat):
         task.cancel()
     await asyncio.wait(tasks)
     gate.set()
-    await transcript.close()
+    await writer.close()
     assert len(written) == 1
 
 
 async def test_a_slow_title_keeps_no_thread_busy_and_fails_no_turn(configure, upstream):
     async with serving(configure(chat='titles = "model"')) as chat:
-        slow = chat.server.assembly.create_model("openai/fake-e500")
-        chat.server.assembly.models.create = lambda *_args, **_options: slow  # the title's model alone
+        models = chat.server.assembly.models
+        failing = models.create("openai/fake-e500", key="test")
+        models.create = lambda *_args, **_options: failing  # the title's model alone
         thread, events = await chat.create("echo: hello")
         assert not errors_of(events)
         assert answer_of(events) == "hello"

@@ -1,7 +1,5 @@
-"""The ChatKit server and the turn."""
+"""The chat: ChatKit's requests, turns and agents."""
 
 from chatrack.chat.server import ChatrackServer
-from chatrack.chat.turns.channel import EventChannel
-from chatrack.chat.turns.manager import TurnManager
 
-__all__ = ["ChatrackServer", "EventChannel", "TurnManager"]
+__all__ = ["ChatrackServer"]

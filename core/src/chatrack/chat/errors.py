@@ -1,4 +1,4 @@
-"""What a turn's failure looks like to the user and to the operator."""
+"""From an exception to the `error` event that the user reads, and the line that the operator reads."""
 
 import math
 
@@ -15,8 +15,8 @@ INTERRUPTED = ErrorEvent(
 TAKEN_OVER = "This conversation went on elsewhere. Reload it to see its current state."
 
 
-def describe(error: BaseException, log: structlog.stdlib.BoundLogger) -> ErrorEvent:
-    """Log a failure and give the event that tells the user.
+def to_error_event(error: BaseException, log: structlog.stdlib.BoundLogger) -> ErrorEvent:
+    """Log an exception, and return the event that tells the user.
 
     Args:
         error: what the turn raised.
@@ -44,11 +44,7 @@ def _custom(message: str, *, allow_retry: bool) -> ErrorEvent:
 
 
 def sentence_for(failure: ModelFailure) -> tuple[str, bool]:
-    """Say what went wrong with a model so that the user can act on it.
-
-    Returns:
-        The sentence, and whether trying again as it is may help.
-    """
+    """Return a sentence that the user can act on, and whether to offer a retry."""
     if failure.fault == "rate_limited" and failure.retry_after:
         seconds = math.ceil(failure.retry_after)
         unit = "second" if seconds == 1 else "seconds"
@@ -57,15 +53,15 @@ def sentence_for(failure: ModelFailure) -> tuple[str, bool]:
 
 
 _OPERATOR = "Please tell whoever runs this chat."
-_AGAIN = "Please try again"
+_TRY_AGAIN = "Please try again"
 _SENTENCES: dict[Fault, tuple[str, bool]] = {
     "authentication": (f"The model provider did not accept this server's key. {_OPERATOR}", False),
     "quota": (f"This server's account with the model provider is used up. {_OPERATOR}", False),
-    "rate_limited": (f"The model is busy right now. {_AGAIN} in a moment.", True),
-    "unavailable": (f"The model provider cannot answer right now. {_AGAIN} in a moment.", True),
-    "first_token_timeout": (f"The model did not begin to answer in time. {_AGAIN}.", True),
-    "idle_timeout": (f"The model stopped in the middle of its answer. {_AGAIN}.", True),
-    "broken": (f"The answer broke off on its way here. {_AGAIN}.", True),
+    "rate_limited": (f"The model is busy right now. {_TRY_AGAIN} in a moment.", True),
+    "unavailable": (f"The model provider cannot answer right now. {_TRY_AGAIN} in a moment.", True),
+    "first_token_timeout": (f"The model did not begin to answer in time. {_TRY_AGAIN}.", True),
+    "idle_timeout": (f"The model stopped in the middle of its answer. {_TRY_AGAIN}.", True),
+    "broken": (f"The answer broke off on its way here. {_TRY_AGAIN}.", True),
     "context_length_exceeded": (
         "This is too long for the model. Please send a shorter message, or start a new conversation.",
         False,
@@ -82,13 +78,13 @@ _SENTENCES: dict[Fault, tuple[str, bool]] = {
     "unknown_model": (f"This model is not available. Please choose another one. {_OPERATOR}", False),
     "rejected": (f"The model provider did not accept the request. {_OPERATOR}", False),
     "max_turns_exceeded": (
-        f"The assistant used its tools again and again and was stopped. {_AGAIN}, or ask for less at once.",
+        f"The assistant used its tools again and again and was stopped. {_TRY_AGAIN}, or ask for less at once.",
         True,
     ),
 }
 
-_USERS = {"refused", "filtered", "context_length_exceeded", "max_output_tokens"}
-"""What users bring about, and operators need not look into."""
+_CAUSED_BY_USERS = {"refused", "filtered", "context_length_exceeded", "max_output_tokens"}
+"""Faults that operators need not look into: logged as warnings."""
 
 
 def _model_failed(failure: ModelFailure, log: structlog.stdlib.BoundLogger) -> ErrorEvent:
@@ -99,9 +95,8 @@ def _model_failed(failure: ModelFailure, log: structlog.stdlib.BoundLogger) -> E
         "provider_request_id": failure.request_id,
         "retry_after": failure.retry_after,
     }
-    say = log.warning if failure.fault in _USERS else log.error
-    say(
-        "model failed", fault=failure.fault, **{name: one for name, one in details.items() if one is not None}
-    )
+    known = {name: value for name, value in details.items() if value is not None}
+    write = log.warning if failure.fault in _CAUSED_BY_USERS else log.error
+    write("model failed", fault=failure.fault, **known)
     message, allow_retry = sentence_for(failure)
     return _custom(message, allow_retry=allow_retry)

@@ -1,7 +1,8 @@
-"""The requests that are answered at once. Reads are spliced from stored JSON, without rebuilding what is in it."""
+"""Requests that are answered at once. Pages are joined from stored JSON, without decoding the items."""
 
 import math
-from typing import TYPE_CHECKING, assert_never
+from collections.abc import Callable
+from typing import TypeAlias, assert_never
 
 import structlog
 from chatkit.types import (
@@ -11,16 +12,15 @@ from chatkit.types import (
     InputTranscribeReq,
     ItemsFeedbackReq,
     ItemsListReq,
-    NonStreamingReq,
     ThreadsDeleteReq,
     ThreadsGetByIdReq,
     ThreadsListReq,
-    ThreadsSyncCustomActionReq,
     ThreadsUpdateReq,
     TranscriptionResult,
 )
 
-from chatrack.chat.errors import describe
+from chatrack.assembly.models import NamedTranscriber
+from chatrack.chat.errors import to_error_event
 from chatrack.chat.requests import (
     DEFAULT_PAGE,
     check_feedback,
@@ -29,41 +29,65 @@ from chatrack.chat.requests import (
     clean_title,
     page_size,
 )
+from chatrack.config import ChatTable
 from chatrack.errors import BadRequest, ModelFailure, Unavailable
-from chatrack.interfaces import RequestContext
+from chatrack.interfaces import RequestContext, Store
 from chatrack.interfaces.records import dump, page_to_wire, thread_to_wire
-
-if TYPE_CHECKING:
-    from chatrack.chat.server import ChatrackServer
 
 _EMPTY = b"{}"
 
 _log = structlog.get_logger(source="chatrack.dictation")
 
+Query: TypeAlias = (
+    ThreadsListReq
+    | ItemsListReq
+    | ThreadsGetByIdReq
+    | ThreadsUpdateReq
+    | ThreadsDeleteReq
+    | ItemsFeedbackReq
+    | AttachmentsCreateReq
+    | AttachmentsDeleteReq
+    | InputTranscribeReq
+)
+"""Every request that does not stream, but for sync actions, which are turns."""
 
-async def answer(server: "ChatrackServer", request: NonStreamingReq, context: RequestContext) -> bytes:
+
+async def handle_query(
+    request: Query,
+    context: RequestContext,
+    *,
+    store: Store,
+    chat: ChatTable,
+    transcriber: NamedTranscriber | None,
+    revoke: Callable[[str], None],
+) -> bytes:
     """Answer a request that does not stream.
 
     Args:
-        server: the server.
         request: the request.
-        context: who is asking.
+        context: the user.
+        store: where threads are.
+        chat: the settings `[chat]`.
+        transcriber: turns speech into text, if a model is configured for that.
+        revoke: cancels the turns of a thread that was deleted.
 
     Returns:
-        JSON, in the bytes that ChatKit's own serialisation gives.
+        JSON, in the bytes of ChatKit's own serialisation.
 
     Raises:
-        RequestError: it is refused.
+        RequestError: the request is refused.
     """
-    store = server.store
     match request:
         case ThreadsListReq(params=params):
             threads = await store.page_threads(
                 after=params.after, limit=page_size(params.limit), order=params.order, context=context
             )
-            return page_to_wire([thread_to_wire(one).decode() for one in threads.data], threads).encode()
+            return page_to_wire(
+                [thread_to_wire(record).decode() for record in threads.data], threads
+            ).encode()
         case ItemsListReq(params=params):
-            await _exists_if_limit_is_wrong(server, params.thread_id, params.limit, context)
+            if params.limit is not None and params.limit < 1:
+                await store.load_record(params.thread_id, context)  # 404 comes before 400
             page = await store.page_items(
                 params.thread_id,
                 after=params.after,
@@ -71,7 +95,7 @@ async def answer(server: "ChatrackServer", request: NonStreamingReq, context: Re
                 order=params.order,
                 context=context,
             )
-            return page_to_wire([one.data for one in page.data], page).encode()
+            return page_to_wire([record.data for record in page.data], page).encode()
         case ThreadsGetByIdReq(params=params):
             thread, page = await store.thread_with_items(
                 params.thread_id, limit=DEFAULT_PAGE, context=context
@@ -79,49 +103,40 @@ async def answer(server: "ChatrackServer", request: NonStreamingReq, context: Re
             return thread_to_wire(thread, page)
         case ThreadsUpdateReq(params=params):
             await store.load_record(params.thread_id, context)  # 404 comes before 400
-            await store.set_title(params.thread_id, clean_title(params.title, server.chat), context)
+            await store.set_title(params.thread_id, clean_title(params.title, chat), context)
             return thread_to_wire(await store.load_record(params.thread_id, context))
         case ThreadsDeleteReq(params=params):
             await store.delete_thread(params.thread_id, context)
-            server.turns.lose(params.thread_id)
+            revoke(params.thread_id)
             return _EMPTY
         case ItemsFeedbackReq(params=params):
             await store.load_record(params.thread_id, context)  # 404 comes before 400
             check_feedback(params.item_ids)
-            await server.add_feedback(params.thread_id, params.item_ids, params.kind, context)
+            await store.save_feedback(params.thread_id, params.item_ids, params.kind, context)
             return _EMPTY
         case AttachmentsDeleteReq(params=params):
-            await store.load_attachment(params.attachment_id, context)  # 404 comes first
+            await store.load_attachment(params.attachment_id, context)  # 404 comes before 400
             raise BadRequest("This server keeps no files.")
         case AttachmentsCreateReq():
             raise BadRequest("This server takes no files.")
         case InputTranscribeReq(params=params):
-            return await _transcribed(server, params)
-        case ThreadsSyncCustomActionReq():
-            return await server.sync_action_now(request, context)
+            return await _transcribe(params, transcriber, chat)
         case _:
             assert_never(request)
 
 
-async def _transcribed(server: "ChatrackServer", params: InputTranscribeParams) -> bytes:
-    transcriber = server.assembly.transcriber
+async def _transcribe(
+    params: InputTranscribeParams, transcriber: NamedTranscriber | None, chat: ChatTable
+) -> bytes:
     if transcriber is None:
         raise BadRequest("This server does not take dictation.")
-    audio, mime_type = clean_audio(params, server.chat)
+    audio, mime_type = clean_audio(params, chat)
     try:
         text = await transcriber.provider.transcribe(audio, mime_type=mime_type, model_name=transcriber.model)
     except ModelFailure as failure:
         failure.model = transcriber.name
-        event = describe(failure, _log)
+        event = to_error_event(failure, _log)
         assert event.message is not None
-        after = None if failure.retry_after is None else math.ceil(failure.retry_after)
-        raise Unavailable(event.message, retry_after=after) from failure
+        retry_after = None if failure.retry_after is None else math.ceil(failure.retry_after)
+        raise Unavailable(event.message, retry_after=retry_after) from failure
     return dump(TranscriptionResult(text=clean_text(text))).encode()
-
-
-async def _exists_if_limit_is_wrong(
-    server: "ChatrackServer", thread_id: str, limit: int | None, context: RequestContext
-) -> None:
-    # An unknown thread is a 404 whatever else is wrong; asking costs a query only when something is.
-    if limit is not None and limit < 1:
-        await server.store.load_record(thread_id, context)

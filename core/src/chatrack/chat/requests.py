@@ -35,7 +35,7 @@ _CLASSES: dict[str, type[BaseModel]] = {
 }
 
 
-def parse(body: bytes) -> Request:
+def parse_request(body: bytes) -> Request:
     """Parse a request. What clients leave out or send as null is filled in where the meaning is clear.
 
     Args:

@@ -1,14 +1,10 @@
-"""The `ChatKitServer` of the assembly: every request type of ChatKit, answered or refused properly."""
+"""The `ChatKitServer` of an assembly: every request type of ChatKit, answered or refused properly."""
 
 from collections.abc import AsyncGenerator
 
 from chatkit.server import ChatKitServer, NonStreamingResult, StreamingResult
 from chatkit.types import (
-    FeedbackKind,
     StreamOptions,
-    StructuredInputItem,
-    StructuredInputSubmission,
-    SyncCustomActionResponse,
     ThreadMetadata,
     ThreadsSyncCustomActionReq,
     ThreadStreamEvent,
@@ -17,42 +13,42 @@ from chatkit.types import (
 )
 
 from chatrack.assembly import Assembly
-from chatrack.chat import queries, turn_builder
-from chatrack.chat.agents.handler import answer
-from chatrack.chat.requests import parse
+from chatrack.chat.queries import handle_query
+from chatrack.chat.requests import parse_request
+from chatrack.chat.turn_builder import TurnBuilder
 from chatrack.chat.turns.channel import EventChannel
+from chatrack.chat.turns.handler import TurnHandler
 from chatrack.chat.turns.manager import TurnManager
-from chatrack.chat.turns.request import Plan
+from chatrack.chat.turns.request import TurnRequest
+from chatrack.chat.turns.session import TurnSession
 from chatrack.chat.turns.text_delta import TextDelta
 from chatrack.chat.turns.turn import Turn
-from chatrack.errors import RequestError
 from chatrack.interfaces import RequestContext, Store
-from chatrack.interfaces.records import dump, is_hidden
 
 
 class TurnStream(StreamingResult):
-    """The events of a turn, encoded, for whoever watches it.
+    """The encoded events of a turn, for one reader.
 
     Args:
-        turn: the turn; it is the server's, and does not depend on being watched.
-        subscriber: where its events arrive.
+        turn: the turn; it runs whether or not anyone reads.
+        channel: where its events arrive.
     """
 
-    def __init__(self, turn: Turn, subscriber: EventChannel) -> None:
+    def __init__(self, turn: Turn, channel: EventChannel) -> None:
         self.turn = turn
-        self.subscriber = subscriber
+        self.channel = channel
         super().__init__(self._chunks())
 
     async def _chunks(self) -> AsyncGenerator[bytes, None]:
         try:
-            while (chunk := await self.subscriber.next()) is not None:
+            while (chunk := await self.channel.next()) is not None:
                 yield chunk
         finally:
-            self.subscriber.leave()
+            self.channel.close()
 
 
 class ChatrackServer(ChatKitServer[RequestContext]):
-    """Answers ChatKit requests over an assembly.
+    """Answers ChatKit requests.
 
     Args:
         assembly: what it is made of; its store is started.
@@ -62,10 +58,12 @@ class ChatrackServer(ChatKitServer[RequestContext]):
 
     def __init__(self, assembly: Assembly) -> None:
         super().__init__(assembly.store)
+        chat = assembly.config.chat
         self.assembly = assembly
-        self.chat = assembly.config.chat
-        self.stream_options = StreamOptions(allow_cancel=self.chat.on_disconnect == "cancel")
-        self.turns = TurnManager(self)
+        self.turns = TurnManager(assembly.store, chat)
+        self._chat = chat
+        self._cancel_on_disconnect = chat.on_disconnect == "cancel"
+        self._builder = TurnBuilder(assembly, StreamOptions(allow_cancel=self._cancel_on_disconnect))
 
     async def process(
         self, request: str | bytes | bytearray, context: RequestContext
@@ -74,74 +72,78 @@ class ChatrackServer(ChatKitServer[RequestContext]):
 
         Args:
             request: its JSON.
-            context: who is asking.
+            context: the user.
 
         Returns:
-            JSON, or the stream of a turn whose first event is there.
+            JSON, or the stream of a turn that has sent its first event: what is refused before that is raised here,
+            so that it can be answered with an HTTP error.
 
         Raises:
             RequestError: the request is refused.
         """
-        parsed = parse(request.encode() if isinstance(request, str) else bytes(request))
-        if not is_streaming_req(parsed):
-            return NonStreamingResult(await queries.answer(self, parsed, context))
-        self.turns.check_open()
-        return await self._watch(await turn_builder.plan(self, parsed, context), context)
+        parsed = parse_request(request.encode() if isinstance(request, str) else bytes(request))
+        if is_streaming_req(parsed):
+            self.turns.check_open()
+            return await self._start(*await self._builder.build(parsed, context), context)
+        if isinstance(parsed, ThreadsSyncCustomActionReq):
+            return NonStreamingResult(await self._run_sync_action(parsed, context))
+        return NonStreamingResult(
+            await handle_query(
+                parsed,
+                context,
+                store=self.store,
+                chat=self._chat,
+                transcriber=self.assembly.transcriber,
+                revoke=self.turns.revoke,
+            )
+        )
 
-    def respond(  # type: ignore[override]  # what a response needs is its turn; the request is in it
-        self, thread: ThreadMetadata, input_user_message: UserMessageItem | None, context: Turn
+    def respond(  # type: ignore[override]  # a turn's session takes the place of the request's context, and text is `TextDelta`
+        self, thread: ThreadMetadata, input_user_message: UserMessageItem | None, context: TurnSession
     ) -> AsyncGenerator[ThreadStreamEvent | TextDelta]:
-        """Let the entry agent answer.
+        """Yield the events of the agents' answer, for a turn that has its thread.
+
+        ChatKit's own method gets the context of a request and yields text as pydantic events. An answer also needs
+        the turn's writer, and text is too frequent for that.
 
         Args:
             thread: the thread.
-            input_user_message: the message to answer; it is in the store already.
+            input_user_message: the message to answer; it is stored already.
             context: the turn.
         """
-        return answer(self, context)
+        return self._builder.agent_handler(input_user_message).events(context)
 
-    async def add_feedback(
-        self, thread_id: str, item_ids: list[str], feedback: FeedbackKind, context: RequestContext
-    ) -> None:
-        await self.store.save_feedback(thread_id, item_ids, feedback, context)
-
-    async def sync_action_now(self, request: ThreadsSyncCustomActionReq, context: RequestContext) -> bytes:
-        """Carry an action out as a turn of its own, and give the item that it changed.
-
-        Raises:
-            RequestError: it is refused, or the handler failed.
-        """
+    async def _run_sync_action(self, request: ThreadsSyncCustomActionReq, context: RequestContext) -> bytes:
+        """Run an action as a turn whose events nobody sees, and return the JSON that answers it."""
         self.turns.check_open()
-        thread = await self.store.load_thread(request.params.thread_id, context)
-        call, handler = await turn_builder.action(self, request, context)
-        plan = turn_builder.ActionPlan(self, thread, call, handler)
-        stream = await self._watch(plan, context)
+        turn_request, handler = await self._builder.build_action(request, context)
+        stream = await self._start(turn_request, handler, context)
         async for _ in stream:
             pass
-        if stream.turn.outcome != "completed":
-            error = stream.turn.error
-            raise error if isinstance(error, RequestError) else RequestError("The action failed.")
-        item = None if plan.result is None or is_hidden(plan.result) else plan.result
-        return dump(SyncCustomActionResponse(updated_item=item)).encode()
+        return handler.sync_response(stream.turn)
 
-    async def apply_answers(
-        self, item: StructuredInputItem, submission: StructuredInputSubmission
-    ) -> StructuredInputItem:
-        """Give an item with the user's answers filled in; those to questions that were not asked are dropped."""
-        asked = {question.id for question in item.inputs}
-        answers = {name: answer for name, answer in submission.answers.items() if name in asked}
-        submission = submission.model_copy(update={"answers": answers})
-        return await self._apply_structured_input_submission(item, submission)
+    async def _start(self, request: TurnRequest, handler: TurnHandler, context: RequestContext) -> TurnStream:
+        """Start a turn, and wait for its first event.
 
-    async def _watch(self, plan: Plan, context: RequestContext) -> TurnStream:
-        subscriber = EventChannel(self.assembly.config.server.stream_buffer)
-        turn = Turn(self, context, plan, subscriber)
-        if self.chat.on_disconnect == "cancel":
-            subscriber.on_leave = lambda: turn.cancel("disconnected")
+        Raises:
+            RequestError: the turn refused the request.
+        """
+        channel = EventChannel(self.assembly.config.server.stream_buffer)
+        turn = Turn(
+            request,
+            handler,
+            context=context,
+            channel=channel,
+            store=self.store,
+            chat=self._chat,
+            wait_for_thread=self.turns.wait_for_thread,
+        )
+        if self._cancel_on_disconnect:
+            channel.on_close = lambda: turn.cancel("disconnected")
         self.turns.start(turn)
         try:
-            await subscriber.first()
+            await channel.wait_for_first()
         except BaseException:
-            subscriber.leave()
+            channel.close()
             raise
-        return TurnStream(turn, subscriber)
+        return TurnStream(turn, channel)

@@ -60,8 +60,8 @@ def api_route(server: ChatrackServer) -> HTTPRouteHandler:
         result = await server.process(body, context)
         if isinstance(result, NonStreamingResult):
             return _Json(result.json, request.headers.get("accept-encoding"))
-        log_fields.update(thread=result.turn.plan.thread_id, turn=result.turn.id)
-        return SSEResponse(result.subscriber, settings.heartbeat)
+        log_fields.update(thread=result.turn.thread_id, turn=result.turn.id)
+        return SSEResponse(result.channel, settings.heartbeat)
 
     return chatkit
 

@@ -24,20 +24,20 @@ class SSEResponse:
     """An ASGI response: events as they come, a comment when there are none for a while.
 
     Args:
-        subscriber: where the events arrive; the first is there.
+        channel: where the events arrive; the first is there.
         heartbeat: seconds of silence after which a comment is sent.
     """
 
-    def __init__(self, subscriber: EventChannel, heartbeat: float) -> None:
-        self.subscriber = subscriber
+    def __init__(self, channel: EventChannel, heartbeat: float) -> None:
+        self.channel = channel
         self.heartbeat = heartbeat
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        subscriber = self.subscriber
+        channel = self.channel
         loop = asyncio.get_running_loop()
         abort = scope["state"].get(ABORT)
         if abort is not None:
-            subscriber.on_overflow = abort
+            channel.on_overflow = abort
         last = loop.time()
         sending = False
         beat: asyncio.TimerHandle
@@ -48,7 +48,7 @@ class SSEResponse:
             if sending and quiet >= STALLED and abort is not None:
                 abort()
             if quiet >= self.heartbeat:
-                subscriber.nudge(HEARTBEAT)
+                channel.put_if_idle(HEARTBEAT)
                 quiet = 0.0
             # One timer a stream, moved when it fires and not with every event.
             beat = loop.call_later(self.heartbeat - quiet, silence)
@@ -57,17 +57,17 @@ class SSEResponse:
         watcher = asyncio.create_task(self._watch(receive))
         try:
             await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
-            while (chunk := await subscriber.next()) is not None:
+            while (chunk := await channel.next()) is not None:
                 last, sending = loop.time(), True
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
                 sending = False
-            if subscriber.overflowed and abort is not None:
+            if channel.overflowed and abort is not None:
                 abort()  # an end that looks like one would hide that something is missing
             else:
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             beat.cancel()
-            subscriber.leave()
+            channel.close()
             watcher.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await watcher
@@ -75,4 +75,4 @@ class SSEResponse:
     async def _watch(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
-        self.subscriber.leave()
+        self.channel.close()

@@ -1,6 +1,7 @@
-"""The agents of one turn, and the user's say in which model answers."""
+"""The agents of one turn, with the user's choice of model and tool."""
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any
 
 import agents
@@ -11,57 +12,64 @@ from chatkit.types import InferenceOptions
 from chatrack.assembly import Assembly, BoundAgent
 from chatrack.errors import BadRequest
 
-_log = structlog.get_logger(source="chatrack.cast")
+_log = structlog.get_logger(source="chatrack.agents")
 
 
 class AgentResolver:
-    """Who may take part in a turn.
+    """Finds the `BoundAgent` that an agent of the Agents SDK was made of.
 
     Args:
-        assembly: whose agents.
-        entry: the one that meets the user, as the user wants it.
+        default_agent: the entry agent, as it is in this turn.
+        others: all agents that can be reached.
     """
 
-    def __init__(self, assembly: Assembly, entry: BoundAgent) -> None:
-        self.default_agent = entry
-        self._bound = {id(one.agent): one for one in (*assembly.agents.values(), entry)}
+    def __init__(self, default_agent: BoundAgent, others: Iterable[BoundAgent]) -> None:
+        self.default_agent = default_agent
+        self._bound = {id(bound.agent): bound for bound in (*others, default_agent)}
 
-    def bound(self, agent: agents.Agent[Any]) -> BoundAgent | None:
-        """Find what an agent of the Agents SDK was made of."""
+    def find(self, agent: agents.Agent[Any]) -> BoundAgent | None:
+        """Return the bound agent, or None for an agent that is none of ours."""
         return self._bound.get(id(agent))
 
 
-def chosen(assembly: Assembly, options: InferenceOptions) -> BoundAgent:
-    """Give the entry agent, with the model and the tool that the user chose.
+def apply_inference_options(assembly: Assembly, options: InferenceOptions, *, strict: bool) -> BoundAgent:
+    """Return the entry agent with the model and the tool that the user chose.
 
     Args:
-        assembly: what there is.
+        assembly: the agents, models and tools that there are.
         options: what the user chose.
+        strict: whether to refuse a choice that is not offered. If not, it is logged and ignored: a message that is
+            in the thread already may have chosen what is no longer offered.
 
     Raises:
-        BadRequest: that is not offered.
+        BadRequest: the choice is not offered.
     """
-    entry = assembly.default_agent
-    field = "params.input.inference_options"
-    if options.model is not None:
-        model = assembly.selectable.get(options.model)
-        if model is None:
-            raise BadRequest("This model cannot be chosen here.", field=f"{field}.model")
-        entry = msgspec.structs.replace(entry, model=model.name, agent=entry.agent.clone(model=model.model))
-    if options.tool_choice is not None:
-        wanted = options.tool_choice.id
-        tool = next((name for address, name in entry.tools.items() if wanted in {address, name}), None)
-        if tool is None:
-            raise BadRequest("This tool cannot be chosen here.", field=f"{field}.tool_choice")
-        settings = dataclasses.replace(entry.agent.model_settings, tool_choice=tool)
-        entry = msgspec.structs.replace(entry, agent=entry.agent.clone(model_settings=settings))
-    return entry
-
-
-def chosen_before(assembly: Assembly, options: InferenceOptions) -> BoundAgent:
-    """Give the agent for a message that is in the thread already: what it chose may not be offered any more."""
+    agent = assembly.default_agent
     try:
-        return chosen(assembly, options)
+        if options.model is not None:
+            agent = _with_model(assembly, agent, options.model)
+        if options.tool_choice is not None:
+            agent = _with_tool_choice(agent, options.tool_choice.id)
     except BadRequest as error:
-        _log.warning("a choice of an older message is passed over", reason=error.detail, field=error.field)
+        if strict:
+            raise
+        _log.warning("inference options of an older message ignored", reason=error.detail, field=error.field)
         return assembly.default_agent
+    return agent
+
+
+def _with_model(assembly: Assembly, agent: BoundAgent, name: str) -> BoundAgent:
+    model = assembly.selectable.get(name)
+    if model is None:
+        raise BadRequest("This model cannot be chosen here.", field="params.input.inference_options.model")
+    return msgspec.structs.replace(agent, model=model.name, agent=agent.agent.clone(model=model.model))
+
+
+def _with_tool_choice(agent: BoundAgent, tool_id: str) -> BoundAgent:
+    name = next((name for address, name in agent.tools.items() if tool_id in {address, name}), None)
+    if name is None:
+        raise BadRequest(
+            "This tool cannot be chosen here.", field="params.input.inference_options.tool_choice"
+        )
+    settings = dataclasses.replace(agent.agent.model_settings, tool_choice=name)
+    return msgspec.structs.replace(agent, agent=agent.agent.clone(model_settings=settings))

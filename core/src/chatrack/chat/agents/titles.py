@@ -1,54 +1,111 @@
-"""What a thread is called."""
+"""Titles of threads: from the first message, or by a model."""
 
 import asyncio
+from collections.abc import Callable
 
 import structlog
-from agents import Agent, Model, RunConfig, Runner
-from chatkit.types import UserMessageItem
+from agents import Agent, RunConfig, Runner
+from chatkit.types import Page, Thread, ThreadUpdatedEvent, UserMessageItem
 
+from chatrack.assembly import BoundAgent
+from chatrack.chat.agents.resolver import AgentResolver
+from chatrack.chat.agents.usage import UsageTracker
 from chatrack.chat.requests import clean_text
+from chatrack.chat.turns.session import TurnSession
 from chatrack.config import ChatTable
+from chatrack.errors import RequestError
+from chatrack.interfaces import AgentSpec, Model, Store, ThreadRecord, TurnContext
+from chatrack.interfaces.records import record_to_thread
 
 _log = structlog.get_logger(source="chatrack.titles")
 
-_SHORT = 60
-_TIMEOUT = 20.0
+MAX_CHARACTERS = 60
+"""The length of a title that is made of a message."""
 
-_INSTRUCTIONS = (
-    "Give a title of at most six words for a conversation that begins with the user's message. "
-    "Answer in the language of the message, with the title alone: no quotes, no full stop."
+TIMEOUT = 20.0
+"""Seconds that a model may take for a title."""
+
+_AGENT = AgentSpec(
+    name="title",
+    instructions=(
+        "Give a title of at most six words for a conversation that begins with the user's message. "
+        "Answer in the language of the message, with the title alone: no quotes, no full stop."
+    ),
 )
+_ADDRESS = "chatrack.title"
+"""The agent's address in usage records; plugins' agents have their plugin's name before the dot."""
 
 
-def title_of(message: UserMessageItem, chat: ChatTable) -> str | None:
-    """Name a thread after its first message: its beginning, cut at a word."""
-    text = " ".join(clean_text(" ".join(part.text for part in message.content)).split())
-    limit = min(_SHORT, chat.max_title)
+def title_from_message(message: UserMessageItem, chat: ChatTable) -> str | None:
+    """Return the beginning of a message, cut at a word; None if it has no text."""
+    text = _text_of(message)
+    limit = min(MAX_CHARACTERS, chat.max_title)
     if len(text) <= limit:
         return text or None
     head = text[: limit - 1]
     return f"{head.rpartition(' ')[0] or head}…"
 
 
-async def ask_for_title(model: Model, message: str, chat: ChatTable) -> str | None:
-    """Let a model name a thread.
+class TitleGenerator:
+    """Lets a model improve on the title of a new thread.
 
     Args:
-        model: the model.
-        message: the user's first message.
-        chat: for the bound on titles.
-
-    Returns:
-        The title, or None if the model did not give one that can be used.
+        store: where the thread is.
+        max_title: the greatest length of a title.
+        model_name: the model, as `provider/model`.
+        create_model: creates the model.
     """
-    agent = Agent(name="title", instructions=_INSTRUCTIONS, model=model)
-    try:
-        async with asyncio.timeout(_TIMEOUT):
-            result = await Runner.run(
-                agent, message[:4000], max_turns=1, run_config=RunConfig(tracing_disabled=True)
-            )
-    except Exception as error:  # noqa: BLE001  (a name is a nicety: whatever a provider raises, the turn goes on)
-        _log.warning("no title from the model", error=type(error).__name__)
-        return None
-    title = " ".join(clean_text(str(result.final_output)).split()).strip("\"'“”„ .")
-    return title[: chat.max_title] or None
+
+    def __init__(
+        self, store: Store, *, max_title: int, model_name: str, create_model: Callable[[], Model]
+    ) -> None:
+        self._store = store
+        self._max_title = max_title
+        self._model_name = model_name
+        self._create_model = create_model
+
+    async def improve(self, session: TurnSession, created: ThreadRecord) -> None:
+        """Rename the thread of a turn, tell the client, and store the tokens that it took.
+
+        Args:
+            session: the turn that created the thread.
+            created: the thread as it was created.
+        """
+        message = session.request.message
+        agent = Agent[TurnContext](
+            name=_AGENT.name, instructions=_AGENT.instructions, model=self._create_model()
+        )
+        bound = BoundAgent(address=_ADDRESS, spec=_AGENT, agent=agent, model=self._model_name, tools={})
+        usage = UsageTracker(AgentResolver(bound, ()))
+        title = await self._ask(agent, "" if message is None else _text_of(message), usage)
+        records = usage.records(thread_id=session.thread_id, turn_id=session.turn_id)
+        try:
+            if records:
+                await self._store.save_usage(records, session.context)
+            if title is not None:
+                await self._rename(session, created.title, title)
+        except RequestError as error:
+            session.log.warning("thread not renamed", reason=error.title)
+
+    async def _ask(self, agent: Agent[TurnContext], message: str, usage: UsageTracker) -> str | None:
+        config = RunConfig(tracing_disabled=True)
+        try:
+            async with asyncio.timeout(TIMEOUT):
+                result = await Runner.run(agent, message[:4000], max_turns=1, run_config=config, hooks=usage)
+        except Exception as error:  # noqa: BLE001  (a title is optional: whatever a provider raises, the turn goes on)
+            _log.warning("no title from the model", error=type(error).__name__)
+            return None
+        title = " ".join(clean_text(str(result.final_output)).split()).strip("\"'“”„ .")
+        return title[: self._max_title] or None
+
+    async def _rename(self, session: TurnSession, old: str | None, new: str) -> None:
+        # The user may have renamed the thread meanwhile: that name stays.
+        if not await self._store.replace_title(session.thread_id, old, new, session.context):
+            return
+        record = await self._store.load_record(session.thread_id, session.context)
+        thread = Thread(**record_to_thread(record).model_dump(exclude={"metadata"}), items=Page())
+        session.writer.send(ThreadUpdatedEvent(thread=thread))
+
+
+def _text_of(message: UserMessageItem) -> str:
+    return " ".join(clean_text(" ".join(part.text for part in message.content)).split())

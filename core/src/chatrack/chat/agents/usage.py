@@ -1,4 +1,4 @@
-"""What a turn uses of which models, as far as their providers tell."""
+"""Token usage per agent and model."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from agents import Agent, ModelResponse, RunContextWrapper, RunHooks
 
-from chatrack.assembly import BoundAgent
+from chatrack.chat.agents.resolver import AgentResolver
 from chatrack.clock import now, to_micros
 from chatrack.interfaces import TurnContext, UsageRecord
 
@@ -17,19 +17,19 @@ class _Count(msgspec.Struct):
 
 
 class UsageTracker(RunHooks[TurnContext]):
-    """Counts tokens by agent and model while a turn runs.
+    """Counts the tokens of a run while it runs.
 
     Args:
-        bound: finds what an agent of the Agents SDK was made of.
-        on_response: told of every answer of a model.
+        resolver: finds the address and the model of an agent.
+        on_response: called with every response of a model.
     """
 
     def __init__(
         self,
-        bound: Callable[[Agent[Any]], BoundAgent | None],
-        on_response: Callable[[Agent[Any], ModelResponse], None],
+        resolver: AgentResolver,
+        on_response: Callable[[Agent[Any], ModelResponse], None] | None = None,
     ) -> None:
-        self._bound = bound
+        self._resolver = resolver
         self._on_response = on_response
         self._counts: dict[tuple[str, str], _Count] = {}
 
@@ -41,22 +41,23 @@ class UsageTracker(RunHooks[TurnContext]):
     async def on_llm_end(
         self, context: RunContextWrapper[TurnContext], agent: Agent[Any], response: ModelResponse
     ) -> None:
-        self._on_response(agent, response)
+        if self._on_response is not None:
+            self._on_response(agent, response)
         usage = response.usage
         if not usage.total_tokens:
-            return  # the provider did not tell
-        count = self._count(agent)
-        told = {
+            return  # the provider reported none
+        tokens = {
             "input_tokens": usage.input_tokens,
             "cached_tokens": usage.input_tokens_details.cached_tokens or 0,
             "output_tokens": usage.output_tokens,
             "reasoning_tokens": usage.output_tokens_details.reasoning_tokens or 0,
         }
+        count = self._count(agent)
         before = count.tokens or {}
-        count.tokens = {name: before.get(name, 0) + number for name, number in told.items()}
+        count.tokens = {name: before.get(name, 0) + number for name, number in tokens.items()}
 
     def records(self, *, thread_id: str, turn_id: str) -> list[UsageRecord]:
-        """Give what was used so far; counts are None where nothing was told.
+        """Return the usage so far; token counts are None where the provider reported none.
 
         Args:
             thread_id: the thread.
@@ -76,9 +77,9 @@ class UsageTracker(RunHooks[TurnContext]):
             for (agent, model), count in self._counts.items()
         ]
 
-    def told(self) -> dict[str, Any]:
-        """Give what is known for the log: the tokens of all models together, and those of each agent and model."""
-        known = [(place, count.tokens) for place, count in self._counts.items() if count.tokens is not None]
+    def log_fields(self) -> dict[str, Any]:
+        """Return what to log: the tokens of all models together, and those of each agent and model."""
+        known = [(key, count.tokens) for key, count in self._counts.items() if count.tokens is not None]
         names = ("input_tokens", "output_tokens")
         if not known:
             return {}
@@ -91,6 +92,6 @@ class UsageTracker(RunHooks[TurnContext]):
         }
 
     def _count(self, agent: Agent[Any]) -> _Count:
-        bound = self._bound(agent)
-        place = (agent.name, "") if bound is None else (bound.address, bound.model)
-        return self._counts.setdefault(place, _Count())
+        bound = self._resolver.find(agent)
+        key = (agent.name, "") if bound is None else (bound.address, bound.model)
+        return self._counts.setdefault(key, _Count())

@@ -1,4 +1,4 @@
-"""What the user is shown of the work before an answer: thoughts, tools and searches, as ChatKit's workflows."""
+"""The work before an answer, as ChatKit's workflow items: reasoning, tool calls and searches."""
 
 import time
 from typing import Any, ClassVar
@@ -24,185 +24,179 @@ from chatkit.types import (
     WorkflowTaskUpdated,
 )
 
-from chatrack.chat.turns.text_delta import sanitize_json, sanitize_text
+from chatrack.chat.agents.sanitize import sanitize_json, sanitize_text
+from chatrack.chat.turns.draft import finish_tasks
 from chatrack.clock import now
 from chatrack.ids import new_id
 
-PROGRESS = '{"progress":true}'
-"""The origin of the items made here: the model has its own record of what they tell."""
+WORKFLOW_METADATA = '{"progress":true}'
+"""The provider metadata of workflow items: no provider made them, and the model does not see them."""
 
 Events = tuple[ThreadStreamEvent, ...]
 
-_LONGEST = 20_000
-"""So many characters of one thought are shown."""
+ReasoningKey = tuple[str, int, int]
+"""A part of a response's reasoning: its kind (`text` or `summary`), output index and index within that."""
+
+MAX_CHARACTERS = 20_000
+"""The characters of one part of the reasoning that are shown."""
+
+_MAX_SOURCES = 50
 
 
-class _Thought(msgspec.Struct):
-    index: int
+class _Reasoning(msgspec.Struct):
+    task_index: int
     parts: list[str]
     size: int = 0
     sent: int = 0
 
+    @property
+    def text(self) -> str:
+        return "".join(self.parts)
 
-class Progress:
-    """The workflow that is being shown, if any. It ends when the model begins to speak.
+
+class WorkflowBuilder:
+    """Builds one workflow item at a time. It is done when the model begins to answer.
 
     Args:
         thread_id: the thread.
-        tools: whether calls of tools are shown.
-        reasoning: whether the model's reasoning is.
-        provider_metadata: receives the origin of every workflow, by its id.
+        tools: whether tool calls are shown.
+        reasoning: whether the model's reasoning is shown.
+        provider_metadata: receives the metadata of every workflow item, by its id.
     """
 
     def __init__(
         self, thread_id: str, *, tools: bool, reasoning: bool, provider_metadata: dict[str, str]
     ) -> None:
         self._thread_id = thread_id
-        self._tools = tools
-        self._reasoning = reasoning
+        self._show_tools = tools
+        self._show_reasoning = reasoning
         self._provider_metadata = provider_metadata
         self._item: WorkflowItem | None = None
-        self._began = 0.0
-        self._thoughts: dict[tuple[str, int, int], _Thought] = {}
-        self._ended: set[tuple[str, int, int]] = set()
-        """The thoughts that the model had not said to be complete when it began to speak."""
+        self._started = 0.0
+        self._reasoning: dict[ReasoningKey, _Reasoning] = {}
+        self._cut_short: set[ReasoningKey] = set()
+        """Reasoning that was not complete when the model began to answer."""
         self._tasks: dict[str, int] = {}
         """The tasks that wait for a result, by the id of their call."""
 
     # -- reasoning -----------------------------------------------------------------------------------------
 
-    def think(self, key: tuple[str, int, int], text: str) -> Events:
-        """Show some more of a thought.
+    def start_response(self) -> None:
+        """Forget the reasoning of the previous response: the next one numbers its own from zero."""
+        self._cut_short.clear()
+        self._reasoning.clear()
 
-        Args:
-            key: which thought: its kind, its output index and its place in that.
-            text: what it goes on with.
-        """
-        if not self._reasoning or not text:
+    def reasoning_delta(self, key: ReasoningKey, text: str) -> Events:
+        """Show more of a part of the reasoning."""
+        if not self._show_reasoning or not text:
             return ()
-        thought = self._thoughts.get(key)
-        if thought is None:
+        reasoning = self._reasoning.get(key)
+        if reasoning is None:
             if not text.strip():
                 return ()
-            events = self._add(self._thought(text, loading=True), kind="reasoning")
-            index = self._last
-            self._thoughts[key] = _Thought(index, [text], len(text), len(text))
+            events = self._add(_thought(text, loading=True), kind="reasoning")
+            self._reasoning[key] = _Reasoning(self._last_index, [text], len(text), len(text))
             return events
-        thought.parts.append(text)
-        thought.size += len(text)
-        # A task has no deltas: it is sent whole each time, and so only after it has grown by a quarter.
-        if thought.size < thought.sent * 1.25 + 20 or thought.sent >= _LONGEST:
+        reasoning.parts.append(text)
+        reasoning.size += len(text)
+        # ChatKit has no deltas for tasks: each update sends the whole text, so it waits until it grew by a quarter.
+        if reasoning.size < reasoning.sent * 1.25 + 20 or reasoning.sent >= MAX_CHARACTERS:
             return ()
-        thought.sent = thought.size
-        return self._update(thought.index, self._thought("".join(thought.parts), loading=True))
+        reasoning.sent = reasoning.size
+        return self._update(reasoning.task_index, _thought(reasoning.text, loading=True))
 
-    def thought(self, key: tuple[str, int, int], text: str) -> Events:
-        """Show a thought that is complete."""
-        begun = self._thoughts.pop(key, None)
-        if key in self._ended:  # it was shown before the answer, up to there
-            self._ended.remove(key)
-            text = "" if begun is None else "".join(begun.parts)
-        if not self._reasoning or not text.strip():
+    def reasoning_done(self, key: ReasoningKey, text: str) -> Events:
+        """Show a part of the reasoning that is complete."""
+        reasoning = self._reasoning.pop(key, None)
+        if key in self._cut_short:  # the workflow that showed its beginning is done
+            self._cut_short.remove(key)
+            text = "" if reasoning is None else reasoning.text
+        if not self._show_reasoning or not text.strip():
             return ()
-        if begun is None:
-            return self._add(self._thought(text), kind="reasoning")
-        return self._update(begun.index, self._thought(text))
-
-    @staticmethod
-    def _thought(text: str, *, loading: bool = False) -> ThoughtTask:
-        shown = sanitize_text(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…")
-        return ThoughtTask(content=shown, status_indicator="loading" if loading else "complete")
-
-    def response_begins(self) -> None:
-        """Forget the thoughts of the response before: the next one numbers its own from the beginning."""
-        self._ended.clear()
-        self._thoughts.clear()
+        if reasoning is None:
+            return self._add(_thought(text), kind="reasoning")
+        return self._update(reasoning.task_index, _thought(text))
 
     # -- tools ---------------------------------------------------------------------------------------------
 
-    def call(self, call_id: str, name: str) -> Events:
-        """Show that a tool is called.
-
-        Args:
-            call_id: the call.
-            name: the name of the tool.
-        """
-        if not self._tools:
+    def tool_call(self, call_id: str, name: str) -> Events:
+        """Show that a tool is called."""
+        if not self._show_tools:
             return ()
-        events = self._add(CustomTask(title=_words(name), icon="bolt", status_indicator="loading"))
-        self._tasks[call_id] = self._last
+        events = self._add(CustomTask(title=_humanize(name), icon="bolt", status_indicator="loading"))
+        self._tasks[call_id] = self._last_index
         return events
 
-    def result(self, call_id: str) -> Events:
-        """Show that a tool has given its result."""
+    def tool_result(self, call_id: str) -> Events:
+        """Show that a tool has returned."""
         index = self._tasks.pop(call_id, None)
         if index is None or self._item is None:
             return ()
         task = self._item.workflow.tasks[index]
         return self._update(index, task.model_copy(update={"status_indicator": "complete"}))
 
-    def hosted(self, item: Any, *, done: bool) -> Events:
+    def hosted_tool_call(self, item: Any, *, done: bool) -> Events:
         """Show a tool that the provider runs.
 
         Args:
-            item: the model's item: a search, a picture, code.
-            done: whether it has come to its end.
+            item: the model's output item: a search, an image, code.
+            done: whether the tool has finished.
         """
-        maker = self._HOSTED.get(item.type)
-        if not self._tools or maker is None:
+        make_task = self._HOSTED_TOOLS.get(item.type)
+        if not self._show_tools or make_task is None:
             return ()
-        task = maker(item).model_copy(update={"status_indicator": "complete" if done else "loading"})
+        task = make_task(item).model_copy(update={"status_indicator": "complete" if done else "loading"})
         index = self._tasks.pop(item.id, None) if done else None
         if index is not None:
             return self._update(index, task)
         events = self._add(task)
         if not done:
-            self._tasks[item.id] = self._last
+            self._tasks[item.id] = self._last_index
         return events
 
-    _HOSTED: ClassVar[dict[str, Any]] = {
-        "web_search_call": lambda item: _search(item),  # noqa: PLW0108  (defined below)
-        "file_search_call": lambda item: _files(item),  # noqa: PLW0108  (as above)
+    _HOSTED_TOOLS: ClassVar[dict[str, Any]] = {
+        "web_search_call": lambda item: _web_search(item),  # noqa: PLW0108  (defined below)
+        "file_search_call": lambda item: _file_search(item),  # noqa: PLW0108  (as above)
         "code_interpreter_call": lambda item: CustomTask(title="Running code", icon="square-code"),
         "image_generation_call": lambda item: ImageTask(title="Generating an image"),
-        "mcp_call": lambda item: CustomTask(title=_words(item.name), icon="bolt"),
+        "mcp_call": lambda item: CustomTask(title=_humanize(item.name), icon="bolt"),
     }
 
     # -- the workflow --------------------------------------------------------------------------------------
 
-    def end(self) -> Events:
-        """End the workflow: the model begins to speak, or the turn is over."""
+    def finish(self) -> Events:
+        """End the workflow item, if there is one: the model begins to answer, or the turn is over."""
         item, self._item = self._item, None
-        thoughts, self._thoughts = self._thoughts, {}
+        unfinished, self._reasoning = self._reasoning, {}
         self._tasks.clear()
         if item is None:
             return ()
-        for thought in thoughts.values():  # the last of it may not have been sent yet
-            item.workflow.tasks[thought.index] = self._thought("".join(thought.parts))
-        self._ended.update(thoughts)
-        workflow = settled(item).workflow.model_copy(
-            update={"summary": DurationSummary(duration=round(time.monotonic() - self._began))}
+        for reasoning in unfinished.values():  # the newest text may not have been sent yet
+            item.workflow.tasks[reasoning.task_index] = _thought(reasoning.text)
+        self._cut_short.update(unfinished)
+        workflow = finish_tasks(item).workflow.model_copy(
+            update={"summary": DurationSummary(duration=round(time.monotonic() - self._started))}
         )
         return (ThreadItemDoneEvent(item=item.model_copy(update={"workflow": workflow})),)
 
     @property
-    def _last(self) -> int:
+    def _last_index(self) -> int:
         assert self._item is not None
         return len(self._item.workflow.tasks) - 1
 
     def _add(self, task: Task, *, kind: str = "custom") -> Events:
         if self._item is None:
-            self._began = time.monotonic()
+            self._started = time.monotonic()
             self._item = WorkflowItem(
                 id=new_id("workflow"),
                 thread_id=self._thread_id,
                 created_at=now(),
                 workflow=Workflow(type="reasoning" if kind == "reasoning" else "custom", tasks=[task]),
             )
-            self._provider_metadata[self._item.id] = PROGRESS
+            self._provider_metadata[self._item.id] = WORKFLOW_METADATA
             return (ThreadItemAddedEvent(item=self._item.model_copy(deep=True)),)
         self._item.workflow.tasks.append(task)
-        update = WorkflowTaskAdded(task_index=self._last, task=task)
+        update = WorkflowTaskAdded(task_index=self._last_index, task=task)
         return (ThreadItemUpdatedEvent(item_id=self._item.id, update=update),)
 
     def _update(self, index: int, task: Task) -> Events:
@@ -213,42 +207,39 @@ class Progress:
         return (ThreadItemUpdatedEvent(item_id=self._item.id, update=update),)
 
 
-def settled(item: WorkflowItem) -> WorkflowItem:
-    """Give a workflow in which nothing is under way any more; what was is not said to be done."""
-    tasks = [
-        task.model_copy(update={"status_indicator": "none"}) if task.status_indicator == "loading" else task
-        for task in item.workflow.tasks
-    ]
-    return item.model_copy(update={"workflow": item.workflow.model_copy(update={"tasks": tasks})})
+def _thought(text: str, *, loading: bool = False) -> ThoughtTask:
+    shown = sanitize_text(text if len(text) <= MAX_CHARACTERS else f"{text[:MAX_CHARACTERS]}…")
+    return ThoughtTask(content=shown, status_indicator="loading" if loading else "complete")
 
 
-def _words(name: str) -> str:
-    """Give the name of a tool as people write: `create_todo` becomes `Create todo`."""
+def _humanize(name: str) -> str:
+    """Return the name of a tool as a title: `create_todo` becomes `Create todo`."""
     words = " ".join(sanitize_text(name).replace("_", " ").replace("-", " ").split())[:80]
     return words[:1].upper() + words[1:]
 
 
-def _search(item: Any) -> SearchTask:
+def _web_search(item: Any) -> SearchTask:
     action = item.action if isinstance(item.action, dict) else item.action and item.action.model_dump()
     action = sanitize_json(action or {})
-    query = next(
-        (action[name] for name in ("query", "url", "pattern") if isinstance(action.get(name), str)), ""
-    )
+    values = (action.get(name) for name in ("query", "url", "pattern"))
+    query = next((value for value in values if isinstance(value, str)), "")
     sources = action.get("sources")
-    found = [
-        one.get("url") for one in (sources if isinstance(sources, list) else []) if isinstance(one, dict)
-    ]
-    urls = [url for url in found if isinstance(url, str) and url]
+    sources = sources if isinstance(sources, list) else []
+    urls = [source.get("url") for source in sources if isinstance(source, dict)]
     return SearchTask(
         title="Searching the web",
         title_query=query[:200] or None,
         queries=[query[:200]] if query else [],
-        sources=[URLSource(url=url, title=url) for url in urls][:50],
+        sources=[URLSource(url=url, title=url) for url in urls if isinstance(url, str) and url][
+            :_MAX_SOURCES
+        ],
     )
 
 
-def _files(item: Any) -> FileTask:
-    names = [sanitize_text(one.filename) for one in item.results or [] if isinstance(one.filename, str)]
+def _file_search(item: Any) -> FileTask:
+    results = [result for result in item.results or [] if isinstance(result.filename, str)]
+    names = [sanitize_text(result.filename) for result in results]
     return FileTask(
-        title="Searching files", sources=[FileSource(filename=name, title=name) for name in names][:50]
+        title="Searching files",
+        sources=[FileSource(filename=name, title=name) for name in names][:_MAX_SOURCES],
     )

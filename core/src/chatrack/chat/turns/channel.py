@@ -1,4 +1,4 @@
-"""What stands between a turn, which never waits, and one HTTP response, which may be slow or gone."""
+"""A bounded buffer of events between a turn and its response."""
 
 import asyncio
 from collections import deque
@@ -6,71 +6,72 @@ from collections.abc import Callable
 
 
 class EventChannel:
-    """A bounded buffer of encoded events with one writer (the turn) and one reader (the response).
+    """Hands encoded events from one turn, which never waits, to one HTTP response, which may be slow or gone.
 
     Args:
-        limit: how many bytes may wait while the reader is busy sending. A reader that waits for more does not
-            lag, however large the next event is.
-        on_leave: called once when the reader goes before the turn has ended.
+        limit: how many bytes may wait while the reader is sending. A reader that waits for more does not lag,
+            however large the next event is.
+        on_close: called once when the reader closes the channel before the turn has ended.
     """
 
-    def __init__(self, limit: int, on_leave: Callable[[], None] | None = None) -> None:
+    def __init__(self, limit: int, on_close: Callable[[], None] | None = None) -> None:
         self.limit = limit
-        self.on_leave = on_leave
+        self.on_close = on_close
         self.on_overflow: Callable[[], None] | None = None
+        """Called when the reader lags too far behind and is dropped."""
         self.overflowed = False
         self._chunks: deque[bytes] = deque()
         self._size = 0
-        self._refusal: BaseException | None = None
+        self._error: BaseException | None = None
         self._ended = False
-        self._left = False
+        self._closed = False
         self._sending = False
         self._waiter: asyncio.Future[None] | None = None
 
     # -- the turn's side -------------------------------------------------------------------------------
 
     def put(self, chunk: bytes) -> None:
-        """Add an encoded event. Never waits; a reader that lags too far behind is dropped instead."""
-        if self._left or self._ended:
+        """Add an encoded event. Never waits: a reader that lags too far behind is dropped instead."""
+        if self._closed or self._ended:
             return
         self._chunks.append(chunk)
         self._size += len(chunk)
         if self._sending and self._size > self.limit:
-            self.overflowed = self._left = True
+            self.overflowed = self._closed = True
             self._chunks.clear()
             if self.on_overflow is not None:
                 self.on_overflow()
         self._wake()
 
-    def refuse(self, error: BaseException) -> None:
-        """End before the first event: the reader's `first` raises the error."""
-        self._refusal = error
+    def fail(self, error: BaseException) -> None:
+        """End before the first event: `wait_for_first` raises the error."""
+        self._error = error
         self._ended = True
         self._wake()
 
     def end(self) -> None:
-        """Say that no more events will come."""
+        """Mark the last event as sent."""
         self._ended = True
         self._wake()
 
     # -- the response's side ---------------------------------------------------------------------------
 
-    async def first(self) -> None:
-        """Wait until there is an event, so that refusals can still be HTTP errors.
+    async def wait_for_first(self) -> None:
+        """Wait for the first event, so that a refused request can still be answered with an HTTP error.
 
         Raises:
-            RequestError: the turn refused.
+            RequestError: the turn refused the request.
         """
-        while not self._chunks and not self._ended and not self._left:
+        while not self._chunks and not self._ended and not self._closed:
             await self._wait()
-        if self._refusal is not None:
-            raise self._refusal
+        if self._error is not None:
+            raise self._error
 
     async def next(self) -> bytes | None:
-        """Wait for events and take all there are in one piece; None at the end."""
+        """Wait for events and return all that there are, joined; None at the end."""
         self._sending = False
         while not self._chunks:
-            if self._ended or self._left:
+            if self._ended or self._closed:
                 return None
             await self._wait()
         self._sending = True
@@ -82,19 +83,19 @@ class EventChannel:
         self._size = 0
         return data
 
-    def leave(self) -> None:
-        """Say that nobody reads any more."""
-        if self._left:
+    def close(self) -> None:
+        """Stop reading: the client has gone, or has everything."""
+        if self._closed:
             return
-        self._left = True
+        self._closed = True
         self._chunks.clear()
         self._wake()
-        if not self._ended and self.on_leave is not None:
-            self.on_leave()
+        if not self._ended and self.on_close is not None:
+            self.on_close()
 
-    def nudge(self, chunk: bytes) -> None:
-        """Send something that is no event, such as a heartbeat, if there is nothing else to send."""
-        if not self._chunks and not self._ended and not self._left:
+    def put_if_idle(self, chunk: bytes) -> None:
+        """Send something that is no event, such as a heartbeat, unless an event is waiting to be sent."""
+        if not self._chunks and not self._ended and not self._closed:
             self._chunks.append(chunk)
             self._wake()
 

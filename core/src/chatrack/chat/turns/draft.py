@@ -1,4 +1,4 @@
-"""An item that is still being streamed: what would be saved of it right now."""
+"""An item that is still being streamed, as it would be stored right now."""
 
 from chatkit.types import (
     AssistantMessageContent,
@@ -14,12 +14,11 @@ from chatkit.types import (
     WorkflowTaskUpdated,
 )
 
-from chatrack.chat.agents.workflow import settled
-from chatrack.chat.turns.text_delta import TextDelta, delta_prefix
+from chatrack.chat.turns.text_delta import TextDelta, delta_prefix, encode_delta
 
 
 class ItemDraft:
-    """Follows the updates of one item.
+    """Applies the updates of one item.
 
     Args:
         item: the item as it was added; not changed.
@@ -27,27 +26,27 @@ class ItemDraft:
 
     def __init__(self, item: ThreadItem) -> None:
         self.dirty = True
-        """Whether there is something that the last checkpoint does not have."""
+        """Whether the last checkpoint lacks something."""
         self._item = item.model_copy(deep=True)
-        # Deltas by content part, joined when needed: adding to a long string copies it each time.
+        # Deltas by content part, joined when needed: appending to a long string copies it each time.
         self._deltas: dict[int, list[str]] = {}
-        self._openings: dict[int, bytes] = {}
+        self._prefixes: dict[int, bytes] = {}
 
-    def add(self, piece: TextDelta) -> bytes:
-        """Follow a piece of text; give the `delta_prefix` that it is sent with."""
-        index = piece.content_index
+    def append(self, delta: TextDelta) -> bytes:
+        """Append streamed text, and return the event to send."""
+        index = delta.content_index
         deltas = self._deltas.get(index)
         if deltas is None:
             deltas = self._deltas[index] = []
-        deltas.append(piece.text)
+        deltas.append(delta.text)
         self.dirty = True
-        begin = self._openings.get(index)
-        if begin is None:
-            begin = self._openings[index] = delta_prefix(piece.item_id, index)
-        return begin
+        prefix = self._prefixes.get(index)
+        if prefix is None:
+            prefix = self._prefixes[index] = delta_prefix(delta.item_id, index)
+        return encode_delta(prefix, delta.text)
 
     def apply(self, update: ThreadItemUpdate) -> None:
-        """Follow one update; those of kinds that are not saved half-done are ignored."""
+        """Apply an update. Only messages and workflows are stored before they are complete; others are ignored."""
         item = self._item
         if isinstance(item, AssistantMessageItem):
             if isinstance(update, AssistantMessageContentPartTextDelta):
@@ -71,7 +70,7 @@ class ItemDraft:
                 self.dirty = True
 
     def snapshot(self) -> ThreadItem | None:
-        """Give the item as far as it has come, or None if there is nothing in it yet."""
+        """Return the item as it stands, or None if it is still empty."""
         item = self._item
         if isinstance(item, AssistantMessageItem):
             for index, deltas in self._deltas.items():
@@ -79,8 +78,8 @@ class ItemDraft:
             self._deltas.clear()
             return item if any(part.text.strip() for part in item.content) else None
         if isinstance(item, WorkflowItem):
-            # Nobody will say what became of a task, should this be the last that is saved.
-            return settled(item) if item.workflow.tasks else None
+            # This may be the last state that is stored, and no task goes on after that.
+            return finish_tasks(item) if item.workflow.tasks else None
         return None
 
     def _part(self, index: int) -> AssistantMessageContent:
@@ -89,3 +88,12 @@ class ItemDraft:
         while len(content) <= index:
             content.append(AssistantMessageContent(text=""))
         return content[index]
+
+
+def finish_tasks(item: WorkflowItem) -> WorkflowItem:
+    """Return a workflow in which no task is loading any more; a task that was is not shown as complete."""
+    tasks = [
+        task.model_copy(update={"status_indicator": "none"}) if task.status_indicator == "loading" else task
+        for task in item.workflow.tasks
+    ]
+    return item.model_copy(update={"workflow": item.workflow.model_copy(update={"tasks": tasks})})

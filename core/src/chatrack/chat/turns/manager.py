@@ -1,39 +1,47 @@
-"""All turns of this process: starting them, keeping their leases and checkpoints, and ending them in good time."""
+"""All turns of this process: starting them, keeping their leases and checkpoints, and ending them in time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable
 
 import structlog
 
-from chatrack.chat.turns.turn import Turn
+from chatrack.chat.turns.turn import RETRY_INTERVAL, Turn
+from chatrack.config import ChatTable
 from chatrack.errors import ThreadBusy, Unavailable
+from chatrack.interfaces import Store
 
-if TYPE_CHECKING:
-    from chatrack.chat.server import ChatrackServer
+POLL_INTERVAL = 0.2
+"""Seconds between attempts to take a thread that another process holds."""
 
-_POLL = 0.2
+CANCEL_TIMEOUT = 5.0
+"""Seconds that cancelled turns get to store what they have when the server stops."""
 
-_PATIENCE = 10.0
-"""So many seconds a cancelled turn gets to store what it has."""
+MAX_QUEUED = 4
+"""Messages that may wait for the running turn of one thread; more are refused at once."""
 
-_WAITING = 4
-"""So many messages may wait for the turn of one thread to end; more are refused at once."""
-
-_RENEWALS = 4
+RENEWALS = 4
 """How often a lease is renewed before it would expire."""
 
 _log = structlog.get_logger(source="chatrack.turns")
 
 
 class TurnManager:
-    """The running turns of one server."""
+    """The running turns of one server.
 
-    def __init__(self, server: "ChatrackServer") -> None:
-        self._server = server
+    Args:
+        store: where their leases are.
+        chat: the settings `[chat]`.
+    """
+
+    def __init__(self, store: Store, chat: ChatTable) -> None:
+        self._store = store
+        self._chat = chat
         self._running: dict[Turn, asyncio.Task[None]] = {}
-        self._keepers: list[asyncio.Task[None]] = []
-        self._aside: set[asyncio.Task[None]] = set()
+        self._background_loops: list[asyncio.Task[None]] = []
+        self._spawned: set[asyncio.Task[None]] = set()
+        """Tasks that have outlived their turn."""
+        self._unknown: list[tuple[float, Turn]] = []
+        """Turns that the store may have begun although it reported a failure, and until when that matters."""
         self.draining = False
         """Whether new turns are refused."""
 
@@ -41,90 +49,104 @@ class TurnManager:
         return len(self._running)
 
     def open(self) -> None:
-        """Start renewing leases and saving checkpoints."""
-        chat = self._server.chat
-        self._keepers = [
-            asyncio.create_task(self._every(chat.checkpoint, self._save), name="checkpoints"),
-            asyncio.create_task(self._every(chat.lease / _RENEWALS, self._renew), name="leases"),
+        """Start renewing leases and storing checkpoints."""
+        loops = {
+            "checkpoints": (self._chat.checkpoint, self._save_checkpoints),
+            "leases": (self._chat.lease / RENEWALS, self._renew_leases),
+        }
+        self._background_loops = [
+            asyncio.create_task(self._every(seconds, work), name=name)
+            for name, (seconds, work) in loops.items()
         ]
 
     async def close(self) -> None:
-        """Cancel the turns that are still running, and stop keeping."""
+        """Cancel the turns that are still running, and all background tasks."""
         await self.drain(0)
-        others = [*self._keepers, *self._aside]
-        for other in others:
-            other.cancel()
-        if others:
-            await asyncio.wait(others)
-
-    def aside(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        """Run something that may outlive its turn, but not the server."""
-        task = asyncio.create_task(work, name=name)
-        self._aside.add(task)
-        task.add_done_callback(self._aside.discard)
-        return task
+        tasks = [*self._background_loops, *self._spawned, *self._running.values()]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
 
     def start(self, turn: Turn) -> None:
-        """Run a turn as a task of its own.
+        """Run a turn in a task of its own.
 
         Raises:
-            Unavailable: the server is being stopped.
+            Unavailable: the server is stopping.
         """
         self.check_open()
         task = asyncio.create_task(turn.run(), name=turn.id)
         self._running[turn] = task
-        task.add_done_callback(lambda _task: self._running.pop(turn, None))
+        task.add_done_callback(lambda _task: self._finish(turn))
 
     def check_open(self) -> None:
-        """Refuse new turns while the server is being stopped.
+        """Refuse new turns while the server is stopping.
 
         Raises:
-            Unavailable: it is.
+            Unavailable: the server is stopping.
         """
         if self.draining:
             raise Unavailable("The server is restarting.", retry_after=5)
 
-    async def wait_for(self, thread_id: str, seconds: float, *, but: Turn) -> None:
-        """Wait for a thread to become free, or a while if it is held by another process.
+    async def wait_for_thread(self, turn: Turn, seconds: float) -> None:
+        """Wait for the thread of a turn to become free, or for a while if another process holds it.
 
         Args:
-            thread_id: the thread.
-            seconds: how long at the most.
-            but: the turn that waits.
+            turn: the turn that waits.
+            seconds: how long at most.
 
         Raises:
-            ThreadBusy: too many are waiting already.
+            ThreadBusy: too many turns are waiting for the thread.
         """
-        others = [turn for turn in self._running if turn.plan.thread_id == thread_id and turn is not but]
-        if sum(turn.transcript is None for turn in others) >= _WAITING:
+        others = [other for other in self._of_thread(turn.thread_id) if other is not turn]
+        if sum(other.session is None for other in others) >= MAX_QUEUED:
             raise ThreadBusy("This thread already has a turn running.", retry_after=1)
-        holding = [self._running[turn] for turn in others if turn.transcript is not None]
+        holding = [self._running[other] for other in others if other.session is not None]
         if holding:
             await asyncio.wait(holding, timeout=seconds)
         else:
-            await asyncio.sleep(min(seconds, _POLL))
+            await asyncio.sleep(min(seconds, POLL_INTERVAL))
 
-    def lose(self, thread_id: str) -> None:
-        """Stop the turns of a thread that was deleted; the others learn it from their leases."""
-        for turn in list(self._running):
-            if turn.plan.thread_id == thread_id:
-                turn.cancel("lost")
+    def revoke(self, thread_id: str) -> None:
+        """Cancel the turns of a thread that was deleted; other processes notice when they renew the lease."""
+        for turn in self._of_thread(thread_id):
+            turn.cancel("lost")
 
     async def drain(self, grace: float) -> None:
-        """Take no new turns, let the running ones end, and cancel those that do not end in time.
+        """Refuse new turns, wait for the running ones, and cancel those that do not end in time.
 
         Args:
-            grace: how many seconds they get.
+            grace: seconds that they get.
         """
         self.draining = True
         if self._running and grace > 0:
-            await asyncio.wait(list(self._running.values()), timeout=grace)
-        for turn in list(self._running):
+            await asyncio.wait(self._running.values(), timeout=grace)
+        for turn in self._running:
             turn.cancel("shutdown")
         if self._running:
-            await asyncio.wait(list(self._running.values()), timeout=_PATIENCE)
+            await asyncio.wait(self._running.values(), timeout=CANCEL_TIMEOUT)
         for turn in self._running:
             turn.log.error("the turn does not end; its thread is free again when its lease has expired")
+
+    def _of_thread(self, thread_id: str) -> list[Turn]:
+        return [turn for turn in self._running if turn.thread_id == thread_id]
+
+    def _finish(self, turn: Turn) -> None:
+        del self._running[turn]
+        if turn.session is not None:
+            for task in turn.session.spawned:
+                if not task.done():
+                    self._adopt(task)
+        if turn.begin_unknown:
+            if not self._unknown:
+                self._adopt(asyncio.create_task(self._withdraw_unknown(), name="withdrawals"))
+            self._unknown.append((asyncio.get_running_loop().time() + self._chat.lease, turn))
+
+    def _adopt(self, task: asyncio.Task[None]) -> None:
+        self._spawned.add(task)
+        task.add_done_callback(self._spawned.discard)
+
+    # -- background loops ----------------------------------------------------------------------------------
 
     async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         while True:
@@ -132,39 +154,55 @@ class TurnManager:
             try:
                 await work()
             except Unavailable:
-                continue  # said already; the next round may find the database again
-            except Exception:  # noqa: BLE001  (leases and checkpoints of all turns hang on this loop)
+                continue  # logged already; the next round may find the database again
+            except Exception:  # noqa: BLE001  (the leases and checkpoints of all turns depend on this loop)
                 _log.exception("keeping turns failed")
 
-    async def _save(self) -> None:
-        unsaved = []
+    async def _save_checkpoints(self) -> None:
+        dirty = []
         for turn in list(self._running):
             try:
-                if turn.transcript is not None and (records := turn.transcript.unsaved()):
-                    unsaved.append((turn.transcript, records))
+                if turn.session is not None and (records := turn.session.writer.take_dirty()):
+                    dirty.append((turn.session.writer, records))
             except Exception:
-                turn.log.exception("an unfinished item cannot be saved")
-        if not unsaved:
+                turn.log.exception("an unfinished item cannot be stored")
+        if not dirty:
             return
         saved = asyncio.get_running_loop().create_future()
         try:
-            for transcript, _ in unsaved:
-                transcript.checkpointing = saved
-            await self._server.store.checkpoint(
-                [(transcript.lease, records, transcript.uncommitted) for transcript, records in unsaved]
+            for writer, _ in dirty:
+                writer.checkpointing = saved
+            await self._store.checkpoint(
+                [(writer.lease, records, writer.uncommitted) for writer, records in dirty]
             )
         except BaseException:
-            for transcript, _ in unsaved:
-                transcript.save_again()
+            for writer, _ in dirty:
+                writer.mark_dirty()
             raise
         finally:
             saved.set_result(None)
 
-    async def _renew(self) -> None:
-        held = {turn: turn.transcript.lease for turn in list(self._running) if turn.transcript is not None}
+    async def _renew_leases(self) -> None:
+        held = {turn: turn.session.writer.lease for turn in self._running if turn.session is not None}
         if not held:
             return
-        alive = await self._server.store.renew(list(held.values()), seconds=self._server.chat.lease)
+        alive = await self._store.renew(list(held.values()), seconds=self._chat.lease)
         for turn in held:
             if turn.id not in alive and turn in self._running and not turn.closing:
                 turn.cancel("lost")
+
+    async def _withdraw_unknown(self) -> None:
+        """Undo the turns that may have begun without their client knowing, as soon as the database answers."""
+        loop = asyncio.get_running_loop()
+        while self._unknown:
+            await asyncio.sleep(RETRY_INTERVAL)
+            self._unknown = [(until, turn) for until, turn in self._unknown if loop.time() < until]
+            try:
+                while self._unknown:
+                    await self._unknown[0][1].withdraw()
+                    del self._unknown[0]
+            except Unavailable:
+                continue  # it would be for the others too
+            except Exception:  # noqa: BLE001  (one that cannot be withdrawn must not keep the others waiting)
+                _log.exception("a turn was not withdrawn")
+                del self._unknown[0]

@@ -1,6 +1,4 @@
-"""A piece of streamed text: the one event that is too frequent to be built as ChatKit builds events."""
-
-from typing import Any
+"""Streamed text: the one event that is too frequent to be built as ChatKit builds events."""
 
 import msgspec
 
@@ -9,7 +7,7 @@ _END = b"}}\n\n"
 
 
 class TextDelta(msgspec.Struct, frozen=True, gc=False):
-    """Some more text of one part of an assistant's message.
+    """Text to append to one part of an assistant's message.
 
     Args:
         item_id: the message.
@@ -23,7 +21,7 @@ class TextDelta(msgspec.Struct, frozen=True, gc=False):
 
 
 def delta_prefix(item_id: str, content_index: int) -> bytes:
-    """Give what the pieces of one part have in common on the wire.
+    """Return what all deltas of one content part begin with on the wire.
 
     Args:
         item_id: the message.
@@ -36,35 +34,11 @@ def delta_prefix(item_id: str, content_index: int) -> bytes:
     )
 
 
-def encode_delta(begin: bytes, text: str) -> bytes:
-    """Give a piece as it is sent, in the bytes of ChatKit's own serialisation.
+def encode_delta(prefix: bytes, text: str) -> bytes:
+    """Return a delta as a server-sent event, in the bytes of ChatKit's own serialisation.
 
     Args:
-        begin: the `delta_prefix` of its part.
+        prefix: the `delta_prefix` of its part.
         text: its text.
     """
-    return begin + _encode(text) + _END
-
-
-def sanitize_json(value: Any) -> Any:
-    """Give something that can be JSON with all its texts `sanitize_text`."""
-    if isinstance(value, str):
-        return sanitize_text(value)
-    if isinstance(value, dict):
-        return {sanitize_text(name): sanitize_json(one) for name, one in value.items()}
-    if isinstance(value, list):
-        return [sanitize_json(one) for one in value]
-    return value
-
-
-def sanitize_text(text: str) -> str:
-    """Give a model's text without what cannot be stored or sent: NUL, and halves of surrogate pairs."""
-    if "\0" in text:
-        text = text.replace("\0", "")
-    if text.isascii():
-        return text
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text
+    return prefix + _encode(text) + _END

@@ -1,7 +1,7 @@
-"""What a turn writes down: every event is stored as far as it has to be, and then sent."""
+"""Persists a turn's events, then sends them."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from chatkit.types import (
     ClientToolCallItem,
@@ -19,51 +19,52 @@ from chatkit.types import (
 
 from chatrack.chat.turns.channel import EventChannel
 from chatrack.chat.turns.draft import ItemDraft
-from chatrack.chat.turns.text_delta import TextDelta, encode_delta
+from chatrack.chat.turns.interruption import Interruption, interruption_marker
+from chatrack.chat.turns.text_delta import TextDelta
 from chatrack.clock import as_utc, now, to_micros
 from chatrack.errors import LeaseLost
-from chatrack.interfaces import ItemRecord, Lease, PauseRecord, Store
+from chatrack.interfaces import ItemRecord, Lease, PauseRecord, Store, UsageRecord
 from chatrack.interfaces.records import dump, is_hidden, item_to_record
 
 CLIENT_TOOL = "client_tool"
-"""The kind of a pause that waits for a tool of the page."""
+"""The kind of a pause that waits for a client tool."""
 
 
 class TurnWriter:
-    """The one writer of a turn's items, and the one sender of its events.
+    """The only writer of a turn's items, and the only sender of its events.
 
     Args:
-        store: where items go.
+        store: where items are stored.
         lease: the right to write.
-        subscriber: where events go.
-        uncommitted: whether new items stay invisible until the turn has succeeded (a retry).
+        channel: where events are sent.
     """
 
-    def __init__(self, store: Store, lease: Lease, subscriber: EventChannel, *, uncommitted: bool) -> None:
+    uncommitted = False
+    """Whether new items stay invisible until the turn commits."""
+
+    def __init__(self, store: Store, lease: Lease, channel: EventChannel) -> None:
         self.lease = lease
-        self.uncommitted = uncommitted
         self.provider_metadata: dict[str, str] = {}
-        """What the provider called the items, by our id, as JSON; put there before the item is done."""
-        self.shown: list[str] = []
-        """The ids of the turn's own items that the client was shown."""
-        self.late: list[ItemRecord] = []
-        """In a retry: replacements of older items, which become true when the retry does."""
-        self.late_removals: list[str] = []
-        """In a retry: older items to be removed then."""
+        """The provider's ids of items, by our id, as JSON; set before the item is done."""
+        self.visible_item_ids: list[str] = []
+        """The turn's own items that the client has seen."""
         self.checkpointing: asyncio.Future[None] | None = None
-        """Set while a checkpoint of this turn is being written; the turn's own writes come after it."""
+        """Set while a checkpoint of this turn is being stored; the turn's own writes wait for it."""
         self._store = store
-        self._subscriber = subscriber
+        self._channel = channel
         self._lock = asyncio.Lock()
         self._inflight: asyncio.Task[None] | None = None
-        self._held_back: list[ItemRecord] = []
-        self._partials: dict[str, ItemDraft] = {}
-        self._hidden: set[str] = set()
-        self._mine: set[str] = set()
+        self._pending_hidden: list[ItemRecord] = []
+        """Hidden items that are stored together with the next visible one."""
+        self._drafts: dict[str, ItemDraft] = {}
+        self._hidden_item_ids: set[str] = set()
+        self._turn_item_ids: set[str] = set()
         self._closed = False
 
+    # -- while the turn runs -------------------------------------------------------------------------------
+
     async def emit(self, event: ThreadStreamEvent | TextDelta) -> None:
-        """Store what an event says, then send it: what the client has seen done is in the store.
+        """Store what an event reports, then send it: an item that the client has seen done is stored.
 
         Raises:
             LeaseLost: the turn no longer owns the thread, or is over.
@@ -71,119 +72,185 @@ class TurnWriter:
         if self._closed:
             raise LeaseLost(f"turn {self.lease.turn_id} is over")
         if isinstance(event, TextDelta):
-            self.show(event)
+            self.send_delta(event)
             return
         if isinstance(event, ThreadItemUpdatedEvent):
-            partial = self._partials.get(event.item_id)
-            if partial is not None:
-                partial.apply(event.update)
+            draft = self._drafts.get(event.item_id)
+            if draft is not None:
+                draft.apply(event.update)
         elif isinstance(event, ThreadItemAddedEvent):
-            event = ThreadItemAddedEvent(item=self.own(event.item))
-            self._mine.add(event.item.id)
-            self.send(event)  # first: what cannot be encoded must not be followed
-            self._partials[event.item.id] = ItemDraft(event.item)
+            event = ThreadItemAddedEvent(item=self.normalize_item(event.item))
+            self._turn_item_ids.add(event.item.id)
+            self.send(event)  # first: an item that cannot be encoded gets no draft
+            self._drafts[event.item.id] = ItemDraft(event.item)
             return
         elif isinstance(event, ThreadItemDoneEvent):
-            event = ThreadItemDoneEvent(item=self.own(event.item))
-            self._mine.add(event.item.id)
-            await self._keep(event.item)
+            event = ThreadItemDoneEvent(item=self.normalize_item(event.item))
+            self._turn_item_ids.add(event.item.id)
+            await self._persist(event.item)
         elif isinstance(event, ThreadItemReplacedEvent):
-            event = ThreadItemReplacedEvent(item=self.own(event.item))
-            if self._postponed(event.item.id):
-                self.late.append(self.record(event.item))
-            else:
-                await self._keep(event.item)
+            event = ThreadItemReplacedEvent(item=self.normalize_item(event.item))
+            await self._replace(event.item)
         elif isinstance(event, ThreadItemRemovedEvent):
-            self._partials.pop(event.item_id, None)
-            if self._postponed(event.item_id):
-                self.late_removals.append(event.item_id)
-            else:
-                await self._write([], remove=[event.item_id])
+            self._drafts.pop(event.item_id, None)
+            await self._remove(event.item_id)
         elif isinstance(event, ThreadCreatedEvent | ThreadUpdatedEvent):
-            event = event.model_copy(update={"thread": _presentable(event.thread)})
+            event = event.model_copy(update={"thread": _visible_thread(event.thread)})
         self.send(event)
 
-    def show(self, piece: TextDelta | None) -> bool:
-        """Send a piece of text, and keep it for the next checkpoint.
+    def send_delta(self, delta: TextDelta | None) -> bool:
+        """Send streamed text, and keep it for the next checkpoint.
 
         Returns:
-            Whether there is an item that it belongs to.
+            Whether the text belongs to an item that is being streamed.
         """
-        partial = None if piece is None else self._partials.get(piece.item_id)
-        if piece is None or partial is None:
+        draft = None if delta is None else self._drafts.get(delta.item_id)
+        if delta is None or draft is None:
             return False
-        if piece.text and not self._closed:
-            self._subscriber.put(encode_delta(partial.add(piece), piece.text))
+        if delta.text and not self._closed:
+            self._channel.put(draft.append(delta))
         return True
 
     def send(self, event: ThreadStreamEvent) -> None:
-        """Send an event; hidden items never reach the wire."""
+        """Send an event without storing anything; events of hidden items are never sent."""
         if isinstance(event, ThreadItemAddedEvent | ThreadItemDoneEvent | ThreadItemReplacedEvent):
+            item_id = event.item.id
             if is_hidden(event.item):
-                self._hidden.add(event.item.id)
+                self._hidden_item_ids.add(item_id)
                 return
-            if event.item.id in self._mine and event.item.id not in self.shown:
-                self.shown.append(event.item.id)
+            if item_id in self._turn_item_ids and item_id not in self.visible_item_ids:
+                self.visible_item_ids.append(item_id)
         elif (
             isinstance(event, ThreadItemUpdatedEvent | ThreadItemRemovedEvent)
-            and event.item_id in self._hidden
+            and event.item_id in self._hidden_item_ids
         ):
             return
-        self._subscriber.put(b"data: " + dump(event).encode() + b"\n\n")
+        self._channel.put(b"data: " + dump(event).encode() + b"\n\n")
+
+    async def store_answer(self, item: ThreadItem) -> None:
+        """Store an item that the user has just completed, and end the pause that waited for it.
+
+        Raises:
+            LeaseLost: the turn no longer owns the thread.
+        """
+        record = item_to_record(item, turn_id=self.lease.turn_id)
+        await self._store.write(self.lease, [record], resolve=[item.id])
 
     async def flush(self) -> None:
-        """Store the hidden items that were held back to travel with the next visible one."""
-        if self._held_back:
+        """Store the hidden items that wait for the next visible one."""
+        if self._pending_hidden:
             await self._write([])
 
-    def unsaved(self) -> list[ItemRecord]:
-        """Give the half-streamed items that changed since they were last asked for."""
+    def take_dirty(self) -> list[ItemRecord]:
+        """Return the drafts that changed since the last checkpoint, as records, and count them as stored."""
         if self._closed or self._lock.locked() or (self._inflight and not self._inflight.done()):
-            return []  # the write may be of the same item, and it knows better
+            return []  # the write may be of the same item, and has its final state
         records = []
-        for partial in self._partials.values():
-            if partial.dirty and (item := partial.snapshot()) is not None:
-                partial.dirty = False
-                records.append(self.record(item))
+        for draft in self._drafts.values():
+            if draft.dirty and (item := draft.snapshot()) is not None:
+                draft.dirty = False
+                records.append(self.to_record(item))
         return records
 
-    def save_again(self) -> None:
-        """Take back that half-streamed items were saved: they were not."""
-        for partial in self._partials.values():
-            partial.dirty = True
+    def mark_dirty(self) -> None:
+        """Have the next checkpoint store all drafts: the last one failed."""
+        for draft in self._drafts.values():
+            draft.dirty = True
 
-    async def close(self) -> None:
-        """Accept no more events, and wait for the writes that are on their way."""
-        self._closed = True
-        for write in (self._inflight, self.checkpointing):
-            if write is not None:
-                # Its caller may be gone; if it failed because the lease is lost, giving that back will say so.
-                await _ended(write)
-
-    def rest(self) -> tuple[list[ItemRecord], list[ThreadItem]]:
-        """Give what a closed transcript has not stored: hidden items held back, and half-streamed items."""
-        partial = [item for one in self._partials.values() if (item := one.snapshot()) is not None]
-        return self._held_back, partial
-
-    def record(self, item: ThreadItem) -> ItemRecord:
-        """Give an item as the store keeps it."""
+    def to_record(self, item: ThreadItem) -> ItemRecord:
+        """Return an item as the store keeps it."""
         return item_to_record(
             item, turn_id=self.lease.turn_id, provider_metadata=self.provider_metadata.get(item.id)
         )
 
-    def _postponed(self, item_id: str) -> bool:
-        return self.uncommitted and item_id not in self._mine
+    def normalize_item(self, item: ThreadItem) -> ThreadItem:
+        """Return an item with this turn's thread, and its time in UTC."""
+        changes: dict[str, object] = {}
+        if item.thread_id != self.lease.thread_id:
+            changes["thread_id"] = self.lease.thread_id
+        if item.created_at.tzinfo is None or item.created_at.utcoffset():
+            changes["created_at"] = as_utc(item.created_at)
+        return item.model_copy(update=changes) if changes else item
 
-    async def _keep(self, item: ThreadItem) -> None:
-        record = self.record(item)
+    # -- when it has ended ---------------------------------------------------------------------------------
+
+    async def close(self) -> None:
+        """Accept no more events, and wait for the writes that have begun."""
+        self._closed = True
+        for write in (self._inflight, self.checkpointing):
+            if write is not None:
+                # Its caller may be gone. If it failed because the lease is lost, so does the end of the turn.
+                await _wait_quietly(write)
+
+    async def commit(self, usage: Sequence[UsageRecord]) -> None:
+        """Store what is left of a completed turn, and give the thread back; then send what became done.
+
+        Raises:
+            LeaseLost: the turn no longer owns the thread; nothing was stored.
+            Unavailable: the database cannot be reached.
+        """
+        hidden, items = self._take_unsaved()
+        await self._end([*hidden, *map(self.to_record, items)], usage=usage)
+        self._send_done(items)
+
+    async def abandon(self, reason: Interruption, usage: Sequence[UsageRecord]) -> None:
+        """Store the partial answer of a turn that did not complete, and why; give the thread back.
+
+        Raises:
+            LeaseLost: the turn no longer owns the thread; nothing was stored.
+            Unavailable: the database cannot be reached.
+        """
+        hidden, items = self._take_unsaved()
+        marker = interruption_marker(reason, thread_id=self.lease.thread_id, turn_id=self.lease.turn_id)
+        await self._end([*hidden, *map(self.to_record, items), marker], usage=usage)
+        self._send_done(items)
+
+    async def release(self, usage: Sequence[UsageRecord] = ()) -> None:
+        """Give the thread back without storing what is left of the turn.
+
+        Raises:
+            LeaseLost: the turn no longer owns the thread.
+            Unavailable: the database cannot be reached.
+        """
+        await self._end(usage=usage)
+
+    async def _end(
+        self,
+        items: Sequence[ItemRecord] = (),
+        *,
+        replace: Sequence[str] = (),
+        drop: bool = False,
+        usage: Sequence[UsageRecord] = (),
+    ) -> None:
+        await self._store.end_turn(self.lease, items, replace=replace, drop=drop, usage=usage)
+
+    def _take_unsaved(self) -> tuple[list[ItemRecord], list[ThreadItem]]:
+        """Return what a closed writer has not stored: pending hidden items, and drafts."""
+        drafts = [item for draft in self._drafts.values() if (item := draft.snapshot()) is not None]
+        return self._pending_hidden, drafts
+
+    def _send_done(self, items: Iterable[ThreadItem]) -> None:
+        for item in items:
+            self.send(ThreadItemDoneEvent(item=item))
+
+    # -- storing -------------------------------------------------------------------------------------------
+
+    async def _persist(self, item: ThreadItem) -> None:
+        record = self.to_record(item)
         if is_hidden(item):
-            self._hidden.add(item.id)
-            self._held_back.append(record)
+            self._hidden_item_ids.add(item.id)
+            self._pending_hidden.append(record)
         else:
-            await self._write([record], pauses=self._waiting(item))
+            await self._write([record], pauses=self._pauses_for(item))
 
-    def _waiting(self, item: ThreadItem) -> list[PauseRecord]:
-        """Give what the thread waits for once an item is stored: the page's answer to a call of its tool."""
+    async def _replace(self, item: ThreadItem) -> None:
+        await self._persist(item)
+
+    async def _remove(self, item_id: str) -> None:
+        await self._write([], remove=[item_id])
+
+    def _pauses_for(self, item: ThreadItem) -> list[PauseRecord]:
+        """Return what the thread waits for once an item is stored: the output of a client tool."""
         if not isinstance(item, ClientToolCallItem) or item.status != "pending":
             return []
         return [
@@ -205,8 +272,8 @@ class TurnWriter:
     ) -> None:
         async with self._lock:
             if self._inflight is not None and not self._inflight.done():
-                await _ended(self._inflight)  # of a caller that was cancelled
-            # Not interruptible: what a cancelled caller began is finished, and `close` waits for it.
+                await _wait_quietly(self._inflight)  # its caller was cancelled
+            # Shielded: a write that a cancelled caller began is finished, and `close` waits for it.
             self._inflight = asyncio.create_task(self._write_now(records, remove, pauses))
             await asyncio.shield(self._inflight)
 
@@ -215,40 +282,31 @@ class TurnWriter:
     ) -> None:
         if self.checkpointing is not None:
             await asyncio.wait([self.checkpointing])
-        held_back, self._held_back = self._held_back, []
+        hidden, self._pending_hidden = self._pending_hidden, []
         try:
             await self._store.write(
                 self.lease,
-                [*held_back, *records],
+                [*hidden, *records],
                 remove=remove,
                 pauses=pauses,
                 uncommitted=self.uncommitted,
             )
         except BaseException:
-            self._held_back = [*held_back, *self._held_back]
+            self._pending_hidden = [*hidden, *self._pending_hidden]
             raise
         for record in records:
-            self._partials.pop(record.id, None)
-
-    def own(self, item: ThreadItem) -> ThreadItem:
-        """Give an item as this turn stores it: in its thread, its time in UTC."""
-        changes: dict[str, object] = {}
-        if item.thread_id != self.lease.thread_id:
-            changes["thread_id"] = self.lease.thread_id
-        if item.created_at.tzinfo is None or item.created_at.utcoffset():
-            changes["created_at"] = as_utc(item.created_at)
-        return item.model_copy(update=changes) if changes else item
+            self._drafts.pop(record.id, None)
 
 
-async def _ended(write: asyncio.Future[None]) -> None:
-    """Wait for a write without touching it, and take note of its failure, which nobody else may be there to do."""
+async def _wait_quietly(write: asyncio.Future[None]) -> None:
+    """Wait for a write without cancelling it or raising its error; retrieve the error, or asyncio logs it."""
     await asyncio.wait([write])
     if not write.cancelled():
         write.exception()
 
 
-def _presentable(thread: Thread) -> Thread:
-    """Give a thread as a client may see it: without metadata and hidden items, its times in UTC."""
+def _visible_thread(thread: Thread) -> Thread:
+    """Return a thread as a client may see it: without metadata and hidden items, its time in UTC."""
     items = thread.items.model_copy(
         update={"data": [item for item in thread.items.data if not is_hidden(item)]}
     )
