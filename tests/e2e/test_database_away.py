@@ -251,7 +251,7 @@ async def test_a_database_that_stays_away_for_longer_than_the_lease_leaves_no_th
             assert answer_of(await chat.say(talk.thread, "echo: again")) == "again"
     assert await server.stop() == 0
     server.assert_clean(
-        "database unavailable", "turn refused", "status=503", "the end of a turn was not stored"
+        "database unavailable", "turn refused", "status=503", "turn result not saved"
     )
 
 
@@ -270,5 +270,5 @@ async def test_a_server_stops_in_good_time_while_its_database_is_away(started, c
             [error] = errors_of(talk.events)
             assert talk.events[-1] == error
     server.assert_clean(
-        "database unavailable", "turn refused", "status=503", "the end of a turn was not stored"
+        "database unavailable", "turn refused", "status=503", "turn result not saved"
     )

@@ -1,4 +1,4 @@
-"""ChatKit requests: parsing, and the bounds of what they may hold."""
+"""ChatKit requests: parsing, and the bounds of what clients may send."""
 
 import base64
 import unicodedata
@@ -36,13 +36,13 @@ _CLASSES: dict[str, type[BaseModel]] = {
 
 
 def parse_request(body: bytes) -> Request:
-    """Parse a request. What clients leave out or send as null is filled in where the meaning is clear.
+    """Parse a request. Fields that clients leave out or send as null are filled in where the meaning is clear.
 
     Args:
         body: the JSON of the request.
 
     Raises:
-        BadRequest: it is not JSON, not a known request, or lacks something; the field is named.
+        BadRequest: the body is not JSON, not a known request, or lacks a field, which is named.
     """
     try:
         data = msgspec.json.decode(body)
@@ -64,7 +64,7 @@ def parse_request(body: bytes) -> Request:
             f"There is no request of this type{did_you_mean(kind[:100], _CLASSES)}.", field="type"
         )
     try:
-        return cls.model_validate(_filled_in(data))  # type: ignore[return-value]  # the table has no other classes
+        return cls.model_validate(_fill_in(data))  # type: ignore[return-value]  # the table has no other classes
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         field = ".".join(str(part)[:40] for part in first["loc"])
@@ -74,19 +74,19 @@ def parse_request(body: bytes) -> Request:
 
 
 def _check_shape(data: object) -> None:
-    """Bound depth and lists before anything looks at every element of them.
+    """Bound the depth, and the lists whose every element is looked at.
 
     Raises:
-        BadRequest: it is nested too deeply, or a list that is looked into is too long.
+        BadRequest: the body is nested too deeply, or such a list is too long.
     """
     level: list[object] = [data]
     for _ in range(_MAX_DEPTH):
         level = [
-            part
-            for one in level
-            if isinstance(one, dict | list)
-            for part in (one.values() if isinstance(one, dict) else one)
-            if isinstance(part, dict | list)
+            member
+            for container in level
+            if isinstance(container, dict | list)
+            for member in (container.values() if isinstance(container, dict) else container)
+            if isinstance(member, dict | list)
         ]
         if not level:
             break
@@ -96,15 +96,15 @@ def _check_shape(data: object) -> None:
     if not isinstance(params, dict):
         return
     given = params.get("input")
-    looked_into = [("item_ids", params.get("item_ids"))]
+    bounded = [("item_ids", params.get("item_ids"))]
     if isinstance(given, dict):
-        looked_into += [(f"input.{name}", given.get(name)) for name in ("content", "attachments", "answers")]
-    for name, value in looked_into:
+        bounded += [(f"input.{name}", given.get(name)) for name in ("content", "attachments", "answers")]
+    for name, value in bounded:
         if isinstance(value, list | dict) and len(value) > _MAX_LIST:
             raise BadRequest(f"At most {_MAX_LIST} entries are taken here.", field=f"params.{name}")
 
 
-def _filled_in(data: dict[str, Any]) -> dict[str, Any]:
+def _fill_in(data: dict[str, Any]) -> dict[str, Any]:
     data = {**data, "metadata": data.get("metadata") or {}, "params": data.get("params") or {}}
     params = data["params"]
     if isinstance(params, dict):
@@ -121,10 +121,10 @@ def _filled_in(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def page_size(limit: int | None) -> int:
-    """Decide how many to return.
+    """Return the size of the page for a requested limit.
 
     Raises:
-        BadRequest: fewer than one.
+        BadRequest: the limit is below 1.
     """
     if limit is None:
         return DEFAULT_PAGE
@@ -141,7 +141,7 @@ def clean_text(text: str) -> str:
 
 
 def clean_title(title: str, chat: ChatTable) -> str:
-    """Bound a title.
+    """Return a title on one line, without control characters.
 
     Raises:
         BadRequest: it is empty or too long.
@@ -155,7 +155,7 @@ def clean_title(title: str, chat: ChatTable) -> str:
 
 
 def clean_message(message: wire.UserMessageInput, chat: ChatTable) -> wire.UserMessageInput:
-    """Bound a user's message.
+    """Return a user's message without control characters.
 
     Raises:
         BadRequest: it is empty or too long.
@@ -181,7 +181,7 @@ def clean_message(message: wire.UserMessageInput, chat: ChatTable) -> wire.UserM
 
 
 def check_size(item: BaseModel, max_message: int, *, field: str) -> None:
-    """Bound all of an item, also the parts that are no text, such as what comes with a tag.
+    """Check the size of a whole item, with the data of its tags.
 
     Raises:
         BadRequest: it is too large.
@@ -191,7 +191,7 @@ def check_size(item: BaseModel, max_message: int, *, field: str) -> None:
 
 
 def check_result(result: object) -> None:
-    """Bound what a tool of the page gives.
+    """Check the size of a client tool's result.
 
     Raises:
         BadRequest: it is too large.
@@ -203,7 +203,7 @@ def check_result(result: object) -> None:
 def clean_answers(
     submission: wire.StructuredInputSubmission, chat: ChatTable
 ) -> wire.StructuredInputSubmission:
-    """Bound a user's answers.
+    """Return a user's answers without control characters.
 
     Raises:
         BadRequest: they are too long.
@@ -219,10 +219,10 @@ def clean_answers(
 
 
 def check_feedback(item_ids: list[str]) -> None:
-    """Bound the items of a feedback request.
+    """Check the number of items of a feedback request.
 
     Raises:
-        BadRequest: none, or too many.
+        BadRequest: there are none, or too many.
     """
     if not 1 <= len(item_ids) <= _MAX_LIST:
         raise BadRequest(f"Feedback is about 1 to {_MAX_LIST} items.", field="params.item_ids")
@@ -231,14 +231,14 @@ def check_feedback(item_ids: list[str]) -> None:
 AUDIO = frozenset(
     f"audio/{kind}" for kind in ("flac", "m4a", "mp3", "mp4", "mpeg", "ogg", "wav", "webm", "x-m4a", "x-wav")
 )
-"""Types of recordings that are taken."""
+"""The media types of recordings that are accepted."""
 
 
 def clean_audio(params: wire.InputTranscribeParams, chat: ChatTable) -> tuple[bytes, str]:
-    """Bound a recording.
+    """Decode a recording.
 
     Returns:
-        Its bytes, and its type without parameters.
+        Its bytes, and its media type without parameters.
 
     Raises:
         BadRequest: it is too large, of another type, empty, or not base64.
