@@ -45,6 +45,7 @@ UPWARD = {
 
 PUBLIC = (
     "chatrack",
+    "chatrack.errors",
     "chatrack.interfaces",
     "chatrack.models",
     "chatrack.settings",

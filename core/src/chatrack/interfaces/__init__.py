@@ -6,7 +6,7 @@ from chatrack.interfaces.auth import Authenticator
 from chatrack.interfaces.context import RequestContext, TurnContext
 from chatrack.interfaces.lease import Lease
 from chatrack.interfaces.migrations import Migrations
-from chatrack.interfaces.models import Model, ModelProvider, Transcriber
+from chatrack.interfaces.models import Model, ModelProvider, ModelSettings, Transcriber
 from chatrack.interfaces.records import (
     ItemRecord,
     PauseRecord,
@@ -16,7 +16,7 @@ from chatrack.interfaces.records import (
     UsageRecord,
 )
 from chatrack.interfaces.store import Store
-from chatrack.interfaces.tools import Tool, ToolContext, ToolError, function_tool
+from chatrack.interfaces.tools import Tool, ToolContext, function_tool
 from chatrack.interfaces.user import LOCAL_USER, User
 from chatrack.interfaces.user_data import UserData, UserRecord
 
@@ -31,6 +31,7 @@ __all__ = [
     "Migrations",
     "Model",
     "ModelProvider",
+    "ModelSettings",
     "PauseRecord",
     "RecordPage",
     "RequestContext",
@@ -39,7 +40,6 @@ __all__ = [
     "ThreadRecord",
     "Tool",
     "ToolContext",
-    "ToolError",
     "Transcriber",
     "TurnContext",
     "UsageRecord",

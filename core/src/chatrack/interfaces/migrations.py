@@ -1,9 +1,8 @@
-"""Where a plugin keeps the history of its tables."""
+"""The history of a plugin's tables."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import msgspec
 
 if TYPE_CHECKING:
     from sqlalchemy import MetaData
@@ -11,15 +10,18 @@ if TYPE_CHECKING:
     from chatrack.sql.database import Database
 
 
-class Migrations(msgspec.Struct, frozen=True, kw_only=True):
+# Not a msgspec struct: `help()` evaluates the annotations of a struct, and `Database` is imported for type checkers
+# only.
+@dataclass(frozen=True, kw_only=True)
+class Migrations:
     """One alembic history, with a version table of its own.
 
     Args:
-        name: the distribution's or plugin's name, for output.
-        folder: the alembic folder, with `versions/` in it; shipped inside the package.
-        version_table: where alembic notes the revision; unique in the database.
-        database: the database it applies to.
-        tables: the tables that the history makes; without them `chatrack copy` cannot move what is in them.
+        name: the name of the distribution or the plugin, for output.
+        folder: the alembic folder, which contains `versions/`; shipped inside the package.
+        version_table: the table in which alembic stores the revision; unique in the database.
+        database: the database that has the tables.
+        tables: the tables that the history creates; `chatrack copy` needs them to copy their rows.
     """
 
     name: str

@@ -1,14 +1,14 @@
-"""Models, as the Agents SDK knows them; plugins take these names from `chatrack`."""
+"""The Agents SDK's interfaces of models, and an interface for speech-to-text."""
 
 from abc import ABC, abstractmethod
 
-from agents import Model, ModelProvider
+from agents import Model, ModelProvider, ModelSettings
 
-__all__ = ["Model", "ModelProvider", "Transcriber"]
+__all__ = ["Model", "ModelProvider", "ModelSettings", "Transcriber"]
 
 
 class Transcriber(ABC):
-    """What a provider of models also is when it can turn speech into text."""
+    """Optional speech-to-text interface of a model provider."""
 
     @abstractmethod
     async def transcribe(self, audio: bytes, *, mime_type: str, model_name: str | None) -> str:

@@ -10,7 +10,7 @@ from agents.exceptions import ModelBehaviorError
 from agents.function_schema import function_schema
 from pydantic import ValidationError
 
-from chatrack.errors import ChatrackError
+from chatrack.errors import ToolError
 from chatrack.interfaces.context import TurnContext
 
 Tool: TypeAlias = agents.Tool
@@ -20,14 +20,6 @@ ToolContext: TypeAlias = agents.tool_context.ToolContext[TurnContext]
 """The first argument of a tool that asks for it; `.context` is the `TurnContext`."""
 
 _log = structlog.get_logger(source="chatrack.tools")
-
-
-class ToolError(ChatrackError):
-    """A tool cannot do what it was asked; the model reads the message and may try again or tell the user.
-
-    Args:
-        message: what is wrong and what would be right, in a sentence. It leaves the server.
-    """
 
 
 @overload

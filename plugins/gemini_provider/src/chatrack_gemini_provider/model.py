@@ -4,8 +4,7 @@ import dataclasses
 import re
 from typing import Any
 
-from agents import ModelSettings
-
+from chatrack import ModelSettings
 from chatrack.models import ChatModel
 
 UNSIGNED = "skip_thought_signature_validator"

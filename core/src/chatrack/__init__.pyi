@@ -1,0 +1,36 @@
+from .errors import BadRequest as BadRequest
+from .errors import ChatrackError as ChatrackError
+from .errors import ConfigError as ConfigError
+from .errors import Forbidden as Forbidden
+from .errors import LeaseLost as LeaseLost
+from .errors import ModelFailure as ModelFailure
+from .errors import NotFound as NotFound
+from .errors import PluginError as PluginError
+from .errors import RequestError as RequestError
+from .errors import StartupError as StartupError
+from .errors import ThreadBusy as ThreadBusy
+from .errors import ToolError as ToolError
+from .errors import Unauthenticated as Unauthenticated
+from .errors import Unavailable as Unavailable
+from .hookspecs import hookimpl as hookimpl
+from .interfaces import ActionCall as ActionCall
+from .interfaces import AgentSpec as AgentSpec
+from .interfaces import Authenticator as Authenticator
+from .interfaces import Migrations as Migrations
+from .interfaces import Model as Model
+from .interfaces import ModelProvider as ModelProvider
+from .interfaces import ModelSettings as ModelSettings
+from .interfaces import RequestContext as RequestContext
+from .interfaces import Store as Store
+from .interfaces import Tool as Tool
+from .interfaces import ToolContext as ToolContext
+from .interfaces import Transcriber as Transcriber
+from .interfaces import TurnContext as TurnContext
+from .interfaces import User as User
+from .interfaces import UserData as UserData
+from .interfaces import UserRecord as UserRecord
+from .interfaces import function_tool as function_tool
+from .settings import Secret as Secret
+from .settings import Settings as Settings
+
+__version__: str

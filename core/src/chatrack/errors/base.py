@@ -1,0 +1,5 @@
+"""The base of all errors."""
+
+
+class ChatrackError(Exception):
+    """The base of every error that Chatrack raises on purpose."""
