@@ -71,10 +71,6 @@ PRIVATE: dict[tuple[str, str], str] = {
         "core/src/chatrack/models/stream.py",
         "_options",
     ): "a stream knows its request under no public name",
-    (
-        "core/src/chatrack/chat/server.py",
-        "_apply_structured_input_submission",
-    ): "the SDK alone knows how a submitted form changes its item, and offers that under no public name",
 }
 
 LONG: dict[str, str] = {
