@@ -44,6 +44,7 @@ class TurnManager:
         """Turns that the store may have begun although it reported a failure, and until when that matters."""
         self.draining = False
         """Whether new turns are refused."""
+        self._drained = False
 
     def __len__(self) -> int:
         return len(self._running)
@@ -61,7 +62,8 @@ class TurnManager:
 
     async def close(self) -> None:
         """Cancel the turns that are still running, and all background tasks."""
-        await self.drain(0)
+        if not self._drained:
+            await self.drain(0)
         tasks = [*self._background_loops, *self._spawned, *self._running.values()]
         for task in tasks:
             task.cancel()
@@ -115,8 +117,10 @@ class TurnManager:
     async def drain(self, grace: float) -> None:
         """Refuse new turns, wait for the running ones, and cancel those that do not end in time.
 
+        What a cancelled turn has is stored, unless the database does not answer. Its stream ends with an error event.
+
         Args:
-            grace: seconds that they get.
+            grace: seconds that the turns get.
         """
         self.draining = True
         if self._running and grace > 0:
@@ -126,7 +130,10 @@ class TurnManager:
         if self._running:
             await asyncio.wait(self._running.values(), timeout=CANCEL_TIMEOUT)
         for turn in self._running:
-            turn.log.error("the turn does not end; its thread is free again when its lease has expired")
+            turn.give_up()
+        if self._running:
+            _log.error("turn results not saved: the database does not answer", turns=len(self._running))
+        self._drained = True
 
     def _of_thread(self, thread_id: str) -> list[Turn]:
         return [turn for turn in self._running if turn.thread_id == thread_id]

@@ -98,6 +98,14 @@ class Turn:
             if self._task is not None:
                 self._task.cancel()
 
+    def give_up(self) -> None:
+        """End the stream with an error event although the turn has not ended: the server stops now."""
+        if self.session is None:
+            self._channel.fail(Unavailable("The server is restarting.", retry_after=5))
+        else:
+            self.session.writer.send(INTERRUPTED)
+        self._channel.end()
+
     async def run(self) -> None:
         """Run the turn. Called once, in a task that is cancelled only when the server gives up on it."""
         started = time.perf_counter()
