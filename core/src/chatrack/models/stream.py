@@ -56,10 +56,6 @@ class _Answer(ABC):
         limits: Limits = self._client.limits
         started = self.response.extensions.get(STARTED, asyncio.get_running_loop().time())
         self.first_token_deadline = started + limits.first_token
-        # From here on this looks after time itself: one timer for a read instead of two.
-        timeouts = self.response.request.extensions.get("timeout")
-        if isinstance(timeouts, dict):
-            timeouts["read"] = None
         reader = SSEDecoder()
         self._watch = ReadDeadline()
         reads = self.response.aiter_bytes()
