@@ -33,10 +33,6 @@ PRIVATE: dict[str, tuple[str, str]] = {
         f"{CHAT}/server.py",
         "chatkit's own routes requests into turns that a disconnect interrupts",
     ),
-    "chatkit.server.ChatKitServer._apply_structured_input_submission": (
-        f"{CHAT}/server.py",
-        "how answers change their item is chatkit's to know, and it is known nowhere else",
-    ),
     "httpx2.Response.extensions": (
         f"{MODELS}/client.py",
         "carries the start of the request to its stream; the client passes nothing else on",
@@ -101,7 +97,6 @@ DOCUMENTED: dict[str, str] = {
     # What libraries say may be overridden or set, and where they say so. A class stands for its methods.
     "agents.lifecycle.RunHooksBase": "its docstring: subclass and override the methods you need",
     "chatkit.agents.ThreadItemConverter": "its docstring: extend it to convert items in other ways",
-    "chatkit.server.ChatKitServer.add_feedback": "does nothing unless it is overridden",
     "chatkit.store.Store.generate_item_id": "its docstring",
     "chatkit.store.Store.generate_thread_id": "its docstring",
     "chatkit.types.AssistantMessageContent.annotations": "a field of an item of our own",
