@@ -3,7 +3,16 @@
 import ast
 import re
 
-from tests.architecture.source_tree import CORE, CORE_FILES, MODULES, imports_of, module_of, relative, tree_of
+from tests.architecture.source_tree import (
+    CORE,
+    CORE_FILES,
+    MODULES,
+    ROOT,
+    imports_of,
+    module_of,
+    relative,
+    tree_of,
+)
 
 LAYERS = (
     # From the bottom to the top: a layer may import those before it, and itself. A module belongs to the
@@ -140,3 +149,11 @@ def test_modules_do_not_import_each_other_in_rings():
         for module, path in MODULES.items()
     }
     assert not rings(graph)
+
+
+def test_core_has_no_driver_of_a_database_server():
+    """Plugins bring the drivers, with the backends that use them."""
+    drivers = re.compile(r"asyncpg|asyncmy|psycopg|pymysql", re.IGNORECASE)
+    metadata = (ROOT / "core" / "pyproject.toml").read_text(encoding="utf-8")
+    modules = {imported.module for path in CORE_FILES for imported in imports_of(path)}
+    assert not [name for name in [metadata, *modules] if drivers.search(name)]

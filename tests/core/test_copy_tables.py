@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from chatrack.sql import Database
 from chatrack.sql.copying import Digest, batches, read_batches, reset_sequence, write_batch
-from chatrack.sql.copying.progress import Note, add_progress, load_progress
+from chatrack.sql.copying.progress import TableProgress, add_progress, load_progress
 from tests.support.databases import KINDS, new_database
 
 
@@ -120,7 +120,7 @@ async def read(database, table):
 
 
 async def copy(source, target, table):
-    await add_progress(target, [Note(name=str(table.name), source="x")])
+    await add_progress(target, [TableProgress(name=str(table.name), source="x")])
     note = (await load_progress(target))[table.name]
     async for rows in read_batches(source, table, last_key=note.last_key):
         note = await write_batch(target, table, rows, note)

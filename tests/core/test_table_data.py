@@ -294,7 +294,7 @@ async def test_an_attachment_that_a_message_takes_in_the_meantime_stays(database
     await SQLStore(database).save_attachment(taken, RequestContext(user=ADA, request_id="req_1"))
     found = [{"id": "atc_1"}]
     removed = await database.write(
-        lambda connection: loose.remove(connection, found, loose.only, {}, mine=False)
+        lambda connection: loose.remove(connection, found, loose.where, {}, mine=False)
     )
     assert removed == {"attachment": 0}
 
@@ -323,7 +323,7 @@ async def test_tenants_are_those_of_every_kind_of_row(database, store, todo_list
 
 @pytest.mark.parametrize(
     "mistake",
-    [{"order": ["nope"]}, {"moments": ["nope"]}, {"documents": ["nope"]}, {"age": "nope"}, {"size": "nope"}],
+    [{"order": ["nope"]}, {"timestamps": ["nope"]}, {"json_columns": ["nope"]}, {"age": "nope"}, {"size": "nope"}],
 )
 def test_a_column_that_is_not_there_is_named(mistake):
     with pytest.raises(ValueError, match=r"todo_tools_todos has no column nope"):

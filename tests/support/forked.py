@@ -22,8 +22,6 @@ _PRELOADED = [
     "chatrack.cli.serve",
     "chatrack.http.process",
     "chatrack.http.workers",
-    "chatrack.sql.backends.mysql",
-    "chatrack.sql.backends.postgresql",
     "chatrack.sql.backends.sqlite",
     "chatrack_mysql_store",
     "chatrack_postgres_store",

@@ -93,16 +93,18 @@ class Site:
         distribution: str | None = None,
         module: str | None = None,
         version: str = "1.0",
+        group: str = "chatrack",
     ) -> None:
         """Install a distribution with one module and one entry point.
 
         Args:
-            name: the name of the plugin.
+            name: the name of the entry point: the plugin's, or the URL scheme of a SQL backend.
             source: the text of the module.
             target: what the entry point names in the module.
             distribution: its name; `fake-<name>` if None.
             module: its name; `fake_<name>` if None.
             version: the distribution's.
+            group: the group of the entry point.
         """
         distribution = distribution or f"fake-{name.replace('_', '-')}"
         module = module or f"fake_{name}"
@@ -112,7 +114,7 @@ class Site:
         (info / "METADATA").write_text(
             f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n", encoding="utf-8"
         )
-        (info / "entry_points.txt").write_text(f"[chatrack]\n{name} = {module}:{target}\n", encoding="utf-8")
+        (info / "entry_points.txt").write_text(f"[{group}]\n{name} = {module}:{target}\n", encoding="utf-8")
         self.modules.append(module)
         importlib.invalidate_caches()
 

@@ -212,20 +212,22 @@ def test_every_command_says_so(configure, kind, command):
     assert HUNTER not in outcome.out + outcome.err
 
 
-def test_a_driver_that_is_not_installed_is_one_plain_line_that_says_what_to_install(
+def test_a_driver_that_is_not_installed_is_one_plain_line_that_names_the_distribution(
     tmp_path, kind, monkeypatch
 ):
     driver = {"postgresql": "asyncpg", "mysql": "asyncmy"}[kind]
     monkeypatch.setitem(sys.modules, driver, None)
-    monkeypatch.delitem(sys.modules, f"chatrack.sql.backends.{kind}", raising=False)
+    for module in [name for name in sys.modules if name.startswith(f"chatrack_{PLUGINS[kind]}")]:
+        monkeypatch.delitem(sys.modules, module)
     path = tmp_path / "config.toml"
     path.write_text(
         'enabled = ["sqlite_store", "demo_provider", "todo_tools"]\n[chat]\nmodel = "demo"\n'
         f'[plugins.todo_tools]\nurl = "{HOSTS[kind]}/name"\n'
     )
     line = mistake_of(run("check", "--config", str(path)))
-    assert f"{driver} is not installed" in line
-    assert f"chatrack-{PLUGINS[kind].replace('_', '-')}" in line
+    assert "plugins.todo_tools.url: " in line
+    assert driver in line
+    assert f"reinstall chatrack-{PLUGINS[kind].replace('_', '-')}" in line
     assert HUNTER not in line
 
 

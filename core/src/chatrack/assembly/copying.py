@@ -8,7 +8,7 @@ from sqlalchemy import Table
 from chatrack.assembly.pairing import CopySide, Pair, Pairing
 from chatrack.errors import StartupError
 from chatrack.sql.copying import (
-    EMPTY,
+    EMPTY_HINT,
     Digest,
     check_source,
     check_target,
@@ -132,7 +132,7 @@ async def _verify(
     if differences:
         raise StartupError(
             f"{target.config} does not have what {source.config} has ({'; '.join(differences)}); something was "
-            f"written meanwhile: stop what uses the two databases, {EMPTY} and copy again"
+            f"written meanwhile: stop what uses the two databases, {EMPTY_HINT} and copy again"
         )
     return done
 

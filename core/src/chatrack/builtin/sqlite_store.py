@@ -26,15 +26,15 @@ class SqliteStorePlugin:
 
     @hookimpl
     def store(self) -> Store:
-        """Give the store over the file."""
+        """Return the store over the file."""
         return SQLStore(self.database)
 
     @hookimpl
     def user_data(self) -> UserData:
-        """Give what the store's tables hold about users."""
+        """Return what the store's tables hold about users."""
         return store_data(self.database)
 
     @hookimpl
     def migrations(self) -> Migrations:
-        """Give the history of the store's tables."""
+        """Return the migrations of the store's tables."""
         return store_migrations(self.database)

@@ -1,30 +1,31 @@
-"""A database: connections, transactions that cannot be interrupted, and a sign of life."""
+"""A database: connections, transactions that cannot be interrupted, health."""
 
 import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 import structlog
-from sqlalchemy import URL, Select, literal_column, make_url, select
+from sqlalchemy import URL, Select, Table, literal_column, make_url, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.dml import Insert
 
 from chatrack.errors import ChatrackError, Unavailable
-from chatrack.sql.backends import Pool, backend_of, unavailable_reason
+from chatrack.sql.backends import Backend, Pool, create_backend
+from chatrack.sql.functions import define_now_millis
 
 T = TypeVar("T")
 
 _log = structlog.get_logger(source="chatrack.sql")
 
 _ATTEMPTS = 8
-"""How often a transaction is tried that others get in the way of."""
+"""How often a transaction is tried that concurrent transactions make fail."""
 
 _DEFAULT_POOL = Pool()
-_ALIVE: Select[Any] = select(literal_column("1"))
+_SELECT_ONE: Select[Any] = select(literal_column("1"))
 
 
 class Database:
@@ -32,14 +33,14 @@ class Database:
 
     Args:
         url: a URL as people write it: `sqlite:///relative.db`, `sqlite:////absolute.db`,
-            `postgresql://user:password@host/name`, `mysql://user:password@host/name`.
-        label: how errors and `/ready` call it.
-        pool: how many connections there may be, and how long things may take; SQLite takes no notice of it.
-        schema: where the tables are, in PostgreSQL; the first of the user's `search_path` if None.
-        auto_migrate: whether tables are brought up to date at start; in SQLite they always are.
+            `postgresql://user:password@host/name`. Its scheme chooses the backend among those that are installed.
+        label: the database's name in errors and in `/ready`.
+        pool: limits of its connections; SQLite ignores them.
+        schema: the schema that the tables are in, for databases that have schemas; the connection's default if None.
+        auto_migrate: whether older tables are brought up to date at start; in SQLite they always are.
 
     Raises:
-        ConfigError: Chatrack does not know this kind of database, or its driver is not installed.
+        ConfigError: no installed backend is for this URL, or it cannot be used.
     """
 
     def __init__(
@@ -54,10 +55,13 @@ class Database:
         self.url = make_url(url)
         self.label = label
         self.schema = schema
-        self._backend = backend_of(self.url, label=label, pool=pool, schema=schema)
-        self.dialect = self._backend.dialect
-        """SQLAlchemy's name for the kind of database: `sqlite`, `postgresql` or `mysql`, which MariaDB is too."""
-        self.auto_migrate = auto_migrate or self._backend.migrates_at_start
+        self.backend: Backend = create_backend(self.url, label=label, pool=pool, schema=schema)
+        """What is particular about this kind of database. Provisional, as `Backend` is."""
+        self.dialect = self.backend.dialect
+        """SQLAlchemy's name of the SQL dialect."""
+        define_now_millis(self.dialect, self.backend.now_millis_sql)
+        self.auto_migrate = auto_migrate or self.backend.migrates_at_start
+        self._upserts: dict[tuple[Table, tuple[str, ...], tuple[str, ...]], Insert] = {}
         self._started = False
         self._unfinished: set[asyncio.Task[Any]] = set()
 
@@ -65,10 +69,10 @@ class Database:
         """Connect; the folder of a SQLite file is created.
 
         Raises:
-            ConfigError: it cannot be reached or opened.
+            ConfigError: the database cannot be reached or opened.
         """
         if not self._started:
-            await self._backend.open()
+            await self.backend.open()
             self._started = True
 
     async def stop(self) -> None:
@@ -77,27 +81,27 @@ class Database:
             await asyncio.wait(self._unfinished)
         if self._started:
             self._started = False
-            await self._backend.close()
+            await self.backend.close()
 
     @property
     def is_absent(self) -> bool:
-        """Whether it is a SQLite file that is not there, and that `start` would make."""
-        return self.dialect == "sqlite" and not Path(self.url.database or "").exists()
+        """Whether the database is a file that does not exist yet and that `start` creates."""
+        return self.backend.is_absent
 
     @contextlib.asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
-        """Give a connection for reading; each statement sees what is committed by then.
+        """Return a context with a connection for reading; each statement sees what is committed by then.
 
         Raises:
             Unavailable: the database cannot be reached.
         """
         assert self._started, "the database is not started"
-        with _translating(self.label):
-            async with self._backend.reading() as connection:
+        with _raising_unavailable(self.backend):
+            async with self.backend.reading() as connection:
                 yield connection
 
     async def fetch(self, statement: Select[Any], values: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
-        """Give the rows of one query, in the cheapest way there is.
+        """Return the rows of one query, in the cheapest way there is.
 
         Args:
             statement: a query that is built once and kept; its columns are integers and text.
@@ -107,44 +111,60 @@ class Database:
             Unavailable: the database cannot be reached.
         """
         assert self._started, "the database is not started"
-        work = self._fetch(statement, values)
-        return await (self._to_its_end(work) if self._backend.finishes_queries else work)
+        query = self._fetch(statement, values)
+        return await (self._finish(query) if self.backend.finishes_queries else query)
 
     async def write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Run some statements as one transaction, to its end even if the caller is cancelled.
 
+        Provisional: it may change before 1.0, because how transactions run is being reworked.
+
         Args:
-            work: gets the connection; what it returns is returned. An exception rolls back. If a deadlock
-                with another transaction undoes it, it is called again.
+            work: gets the connection; what it returns is returned. An exception rolls back. It is called again
+                if the transaction failed only because of a concurrent one, as in a deadlock.
 
         Raises:
             Unavailable: the database cannot be reached.
         """
         assert self._started, "the database is not started"
-        return await self._to_its_end(self._write(work))
+        return await self._finish(self._write(work))
 
     @contextlib.asynccontextmanager
     async def migrating(self) -> AsyncIterator[AsyncConnection]:
-        """Give a connection for changing tables, to one process at a time; others wait.
+        """Return a context with a connection for changing tables, for one process at a time; others wait.
 
         Raises:
             Unavailable: the database cannot be reached.
         """
         async with contextlib.AsyncExitStack() as stack:
-            with _translating(self.label):
-                connection = await stack.enter_async_context(self._backend.migrating())
-            yield connection  # what a migration raises is its own affair
+            with _raising_unavailable(self.backend):
+                connection = await stack.enter_async_context(self.backend.migrating())
+            yield connection  # errors of the migration itself are not translated
 
     async def health(self) -> None:
-        """Ask for a sign of life.
+        """Check that the database answers.
 
         Raises:
-            Unavailable: there was none.
+            Unavailable: it does not.
         """
-        await self.fetch(_ALIVE, {})
+        await self.fetch(_SELECT_ONE, {})
 
-    async def _to_its_end(self, work: Coroutine[Any, Any, T]) -> T:
-        """Do something that goes on when the caller is cancelled; `stop` waits for it."""
+    def upsert(self, table: Table, *, key: Sequence[str], update: Sequence[str]) -> Insert:
+        """Return an insert that updates the row that is already there. It is built once and kept.
+
+        Args:
+            table: the table.
+            key: the columns of the unique key that finds the row.
+            update: the columns to take from the new row.
+        """
+        wanted = (table, tuple(key), tuple(update))
+        statement = self._upserts.get(wanted)
+        if statement is None:
+            statement = self._upserts[wanted] = self.backend.upsert(table, key=key, update=update)
+        return statement
+
+    async def _finish(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run something to its end even if the caller is cancelled; `stop` waits for it."""
         task = asyncio.create_task(work)
         self._unfinished.add(task)
         task.add_done_callback(self._unfinished.discard)
@@ -155,41 +175,43 @@ class Database:
             raise
 
     async def _fetch(self, statement: Select[Any], values: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
-        with _translating(self.label):
-            return await self._backend.fetch(statement, values)
+        with _raising_unavailable(self.backend):
+            return await self.backend.fetch(statement, values)
 
     async def _write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        with _translating(self.label):
+        with _raising_unavailable(self.backend):
             for attempt in range(1, _ATTEMPTS + 1):
                 try:
-                    async with self._backend.transaction() as connection:
+                    async with self.backend.transaction() as connection:
                         return await work(connection)
                 except DBAPIError as error:
-                    if attempt == _ATTEMPTS or not self._backend.is_retryable(error):
+                    if attempt == _ATTEMPTS or not self.backend.is_retryable(error):
                         raise
-                # Apart from those that it met, or they meet again.
-                await asyncio.sleep(random.uniform(0, 0.01 * attempt))  # noqa: S311  (nothing secret)
+                # Jitter, so that conflicting transactions do not collide again.
+                await asyncio.sleep(random.uniform(0, 0.01 * attempt))  # noqa: S311  (not for security)
             raise AssertionError("the last attempt returns or raises")
 
 
 @contextlib.contextmanager
-def _translating(label: str) -> Iterator[None]:
-    """Turn what drivers raise when a database is away into `Unavailable`."""
+def _raising_unavailable(backend: Backend) -> Iterator[None]:
+    """Raise `Unavailable` instead of what the driver raises when the database cannot be reached."""
     try:
         yield
     except Exception as error:
-        reason = "no connection is free" if isinstance(error, PoolTimeout) else unavailable_reason(error)
+        reason = (
+            "no connection is free" if isinstance(error, PoolTimeout) else backend.unavailable_reason(error)
+        )
         if reason is None:
             raise
-        _log.error("database unavailable", database=label, reason=reason)
+        _log.error("database unavailable", database=backend.label, reason=reason)
         raise Unavailable("The database cannot be reached right now.", retry_after=5) from error
 
 
 def _log_failure(task: "asyncio.Task[Any]") -> None:
+    """Log the error of a statement whose caller was cancelled."""
     if task.cancelled():
         return
     error = task.exception()
-    if error is not None and not isinstance(
-        error, ChatrackError
-    ):  # a refusal is an answer, and nobody waits for it
+    # Chatrack's own errors are answers to the caller, who no longer wants one.
+    if error is not None and not isinstance(error, ChatrackError):
         _log.error("a statement failed after its request was gone", exc_info=error)

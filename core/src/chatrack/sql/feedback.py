@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from chatrack.clock import now, to_micros
 from chatrack.errors import NotFound
 from chatrack.interfaces.user import User
-from chatrack.sql.dialect import upsert
+from chatrack.sql.database import Database
 from chatrack.sql.ownership import owned_by, owner_row, owner_values
 from chatrack.sql.reading import VISIBLE
 from chatrack.sql.tables import feedback, items
@@ -24,7 +24,7 @@ _KNOWN = select(items.c.id).where(
 
 async def save(
     connection: AsyncConnection,
-    dialect: str,
+    database: Database,
     thread_id: str,
     item_ids: Sequence[str],
     kind: FeedbackKind,
@@ -35,7 +35,7 @@ async def save(
 
     Args:
         connection: inside a transaction that has locked the thread.
-        dialect: the name of the SQL dialect.
+        database: the one it is connected to.
         thread_id: the thread.
         item_ids: the items, each once.
         kind: the opinion.
@@ -53,5 +53,5 @@ async def save(
         "kind": kind,
         "created_at": to_micros(now()),
     }
-    statement = upsert(dialect, feedback, key=["thread_id", "item_id"], update=["kind", "created_at"])
+    statement = database.upsert(feedback, key=["thread_id", "item_id"], update=["kind", "created_at"])
     await connection.execute(statement, [{**row, "item_id": item_id} for item_id in item_ids])

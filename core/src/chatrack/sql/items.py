@@ -9,14 +9,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from chatrack.clock import now, to_micros
 from chatrack.interfaces.records import ItemRecord
 from chatrack.interfaces.user import User
-from chatrack.sql.dialect import upsert
+from chatrack.sql.database import Database
 from chatrack.sql.ownership import owned_by, owner_row, owner_values
 from chatrack.sql.tables import feedback, items, threads
 
 
 async def put(
     connection: AsyncConnection,
-    dialect: str,
+    database: Database,
     records: Sequence[ItemRecord],
     *,
     user: User,
@@ -27,7 +27,7 @@ async def put(
 
     Args:
         connection: inside a transaction that has locked the thread.
-        dialect: the name of the SQL dialect.
+        database: the one it is connected to.
         records: the items, all of one thread, in order.
         user: whose thread it is.
         next_seq: the first free sequence of the thread.
@@ -35,11 +35,13 @@ async def put(
     """
     if not records:
         return
-    await put_many(connection, dialect, [(user, next_seq, records, uncommitted)])
+    await put_many(connection, database, [(user, next_seq, records, uncommitted)])
 
 
 async def put_many(
-    connection: AsyncConnection, dialect: str, writes: Sequence[tuple[User, int, Sequence[ItemRecord], bool]]
+    connection: AsyncConnection,
+    database: Database,
+    writes: Sequence[tuple[User, int, Sequence[ItemRecord], bool]],
 ) -> None:
     """Add or replace items of several threads with two statements; arguments as in `put`, one tuple a thread."""
     moment = to_micros(now())
@@ -73,7 +75,7 @@ async def put_many(
             )
     if not rows:
         return
-    await connection.execute(upsert(dialect, items, key=("thread_id", "id"), update=_UPDATED), rows)
+    await connection.execute(database.upsert(items, key=("thread_id", "id"), update=_UPDATED), rows)
     await connection.execute(_COUNT, counters)
 
 

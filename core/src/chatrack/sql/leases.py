@@ -1,8 +1,8 @@
 """Taking, proving and giving back the right to write into a thread. Each function is part of a transaction."""
 
-import functools
 from collections.abc import Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import msgspec
 from sqlalchemy import BigInteger, Select, bindparam, select, tuple_, update
@@ -13,7 +13,8 @@ from chatrack.errors import LeaseLost, ThreadBusy
 from chatrack.interfaces.lease import Lease
 from chatrack.interfaces.user import User
 from chatrack.sql import reading
-from chatrack.sql.dialect import now_millis, upsert
+from chatrack.sql.database import Database
+from chatrack.sql.functions import now_millis
 from chatrack.sql.ownership import owned_by, owner_row, owner_values
 from chatrack.sql.tables import leases, threads
 
@@ -26,7 +27,13 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def acquire(
-    connection: AsyncConnection, dialect: str, *, thread_id: str, turn_id: str, user: User, seconds: float
+    connection: AsyncConnection,
+    database: Database,
+    *,
+    thread_id: str,
+    turn_id: str,
+    user: User,
+    seconds: float,
 ) -> Grant:
     """Take the lease of an existing thread, unless a living turn holds it.
 
@@ -40,7 +47,7 @@ async def acquire(
     row = (await connection.execute(_LEASE, owner_values(user, thread=thread_id))).one_or_none()
     if row is None:
         lease = Lease(thread_id=thread_id, turn_id=turn_id, fence=1, user=user)
-        await _store(connection, dialect, lease, seconds)
+        await _store(connection, database, lease, seconds)
         return Grant(lease=lease, next_seq=next_seq)
     if row.turn_id is not None and row.expires_at > row.now:
         raise ThreadBusy("This thread already has a turn running.", retry_after=1)
@@ -51,16 +58,22 @@ async def acquire(
         user=user,
         interrupted=row.turn_id is not None,
     )
-    await _store(connection, dialect, lease, seconds)
+    await _store(connection, database, lease, seconds)
     return Grant(lease=lease, next_seq=next_seq)
 
 
 async def grant_new(
-    connection: AsyncConnection, dialect: str, *, thread_id: str, turn_id: str, user: User, seconds: float
+    connection: AsyncConnection,
+    database: Database,
+    *,
+    thread_id: str,
+    turn_id: str,
+    user: User,
+    seconds: float,
 ) -> Grant:
     """Take the lease of a thread that this transaction has just created."""
     lease = Lease(thread_id=thread_id, turn_id=turn_id, fence=1, user=user)
-    await _store(connection, dialect, lease, seconds)
+    await _store(connection, database, lease, seconds)
     return Grant(lease=lease, next_seq=1)
 
 
@@ -171,9 +184,9 @@ def _identities(held: Sequence[Lease]) -> list[tuple[str, str, int, str, str]]:
     ]
 
 
-async def _store(connection: AsyncConnection, dialect: str, lease: Lease, seconds: float) -> None:
+async def _store(connection: AsyncConnection, database: Database, lease: Lease, seconds: float) -> None:
     await connection.execute(
-        _grant(dialect),
+        _grant_statement(database),
         {
             "thread_id": lease.thread_id,
             **owner_row(lease.user),
@@ -184,11 +197,18 @@ async def _store(connection: AsyncConnection, dialect: str, lease: Lease, second
     )
 
 
-@functools.cache
-def _grant(dialect: str) -> Insert:
-    columns = {
-        name: bindparam(name, type_=leases.c[name].type)
-        for name in ("thread_id", "tenant_id", "user_id", "turn_id", "fence")
-    }
-    statement = upsert(dialect, leases, key=["thread_id"], update=["turn_id", "fence", "expires_at"])
-    return statement.values({**columns, "expires_at": now_millis() + _MILLISECONDS})
+_grant_statements: WeakKeyDictionary[Database, Insert] = WeakKeyDictionary()
+
+
+def _grant_statement(database: Database) -> Insert:
+    """Return the upsert of a lease. Building it costs more than running it, so that it is kept."""
+    statement = _grant_statements.get(database)
+    if statement is None:
+        columns = {
+            name: bindparam(name, type_=leases.c[name].type)
+            for name in ("thread_id", "tenant_id", "user_id", "turn_id", "fence")
+        }
+        upsert = database.upsert(leases, key=["thread_id"], update=["turn_id", "fence", "expires_at"])
+        statement = upsert.values({**columns, "expires_at": now_millis() + _MILLISECONDS})
+        _grant_statements[database] = statement
+    return statement

@@ -1,4 +1,4 @@
-"""Running migrations: alembic, one version table per distribution."""
+"""Running migrations: alembic, with a version table for each distribution."""
 
 import contextlib
 import io
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 def store_migrations(database: "Database") -> Migrations:
-    """Give the history of the tables of `SQLStore`, for the plugin that gives one.
+    """Return the migrations of the tables of `SQLStore`, for the plugin whose store it is.
 
     Args:
         database: the store's.
@@ -35,98 +35,101 @@ def store_migrations(database: "Database") -> Migrations:
 
 
 async def migrate(migrations: Migrations) -> tuple[str | None, str | None]:
-    """Bring a database up to date; other processes wait and then find nothing to do.
+    """Bring tables up to date; other processes wait and then find nothing to do.
 
-    Where the database can, it is one transaction. MySQL commits each change of a table by itself.
+    It is one transaction, where the database can roll back `CREATE TABLE` and the like.
 
     Args:
-        migrations: which history, in which database; the database is started.
+        migrations: the migrations; their database is started.
 
     Returns:
-        The revisions before and after; None is that of a database without tables.
+        The revisions before and after; None if there were no tables.
 
     Raises:
-        StartupError: the database is newer than this version of the code, or the folder is none of alembic's.
+        StartupError: the tables are newer than this version of the code, or the folder is not one of alembic's.
     """
-    return await _with_connection(migrations, _upgrade)
+    return await _run(migrations, _upgrade)
 
 
 async def migration_sql(migrations: Migrations) -> str:
-    """Give the SQL that `migrate` would run, and run none of it; empty if there is nothing to do.
+    """Return the SQL that `migrate` would run, without running it; empty if there is nothing to do.
 
     Args:
-        migrations: which history, in which database; the database is started.
+        migrations: the migrations; their database is started.
 
     Raises:
         StartupError: as `migrate`.
     """
-    return await _with_connection(migrations, _upgrade_in_sql)
+    return await _run(migrations, _render_upgrade)
 
 
 async def revisions(migrations: Migrations) -> tuple[str | None, str | None]:
-    """Give the revision that a database has, and that which this version of the code needs.
+    """Return the revision of the tables, and the one that this version of the code needs.
 
     Args:
-        migrations: which history, in which database; the database is started.
+        migrations: the migrations; their database is started.
 
     Raises:
         StartupError: as `migrate`.
     """
     async with migrations.database.read() as connection:
-        return await connection.run_sync(_state, migrations)
+        return await connection.run_sync(_revisions, migrations)
 
 
 async def make_ready(migrations: Migrations) -> tuple[str | None, str | None]:
-    """Do what has to be done to a database's tables before the server starts.
-
-    One without tables gets them. One with older tables is brought up to date if it may be.
+    """Prepare tables for the server: create missing ones, and migrate older ones if `auto_migrate` is set.
 
     Args:
-        migrations: which history, in which database; the database is started.
+        migrations: the migrations; their database is started.
 
     Returns:
         The revisions before and after.
 
     Raises:
-        StartupError: the tables are older, and nobody said that they may be changed; or as `migrate`.
+        StartupError: the tables are older and `auto_migrate` is not set; or as `migrate`.
     """
     if migrations.database.auto_migrate:
         return await migrate(migrations)
-    current, head = await _settled(migrations)
+    current, head = await _settled_revisions(migrations)
     if current is None:
         return await migrate(migrations)
-    _check(migrations, current, head)
+    _require_head(migrations, current, head)
     return current, head
 
 
 async def have_tables(migrations: Migrations) -> bool:
-    """Tell whether a database has the tables; it is not changed.
+    """Return whether the tables exist; nothing is changed.
 
     Args:
-        migrations: which history, in which database; the database is started.
+        migrations: the migrations; their database is started.
 
     Raises:
-        StartupError: they are older than this version needs; or as `migrate`.
+        StartupError: the tables are older than this version needs; or as `migrate`.
     """
-    current, head = await _settled(migrations)
+    current, head = await _settled_revisions(migrations)
     if current is not None:
-        _check(migrations, current, head)
+        _require_head(migrations, current, head)
     return current is not None
 
 
-async def _settled(migrations: Migrations) -> tuple[str | None, str | None]:
-    """Give the two revisions once nobody is in the middle of a migration, which MySQL shows step by step."""
+async def _settled_revisions(migrations: Migrations) -> tuple[str | None, str | None]:
+    """Return the two revisions while nobody migrates: without transactional DDL, others see each step."""
     current, head = await revisions(migrations)
     if current is None or current == head:
         return current, head
-    return await _with_connection(migrations, _state)
+    return await _run(migrations, _revisions)
 
 
-def _state(connection: Connection, migrations: Migrations) -> tuple[str | None, str | None]:
-    return _History(migrations).state(connection)
+def _revisions(connection: Connection, migrations: Migrations) -> tuple[str | None, str | None]:
+    return _AlembicFolder(migrations).revisions(connection)
 
 
-def _check(migrations: Migrations, current: str, head: str | None) -> None:
+def _require_head(migrations: Migrations, current: str, head: str | None) -> None:
+    """Refuse older tables.
+
+    Raises:
+        StartupError: they are older than this version of the code needs.
+    """
     if current == head:
         return
     advice = "run `chatrack migrate`"
@@ -137,26 +140,26 @@ def _check(migrations: Migrations, current: str, head: str | None) -> None:
     )
 
 
-async def _with_connection(migrations: Migrations, work: Callable[[Connection, Migrations], T]) -> T:
+async def _run(migrations: Migrations, work: Callable[[Connection, Migrations], T]) -> T:
+    """Run something in the context that one process at a time enters."""
     async with migrations.database.migrating() as connection:
         return await connection.run_sync(work, migrations)
 
 
 def _upgrade(connection: Connection, migrations: Migrations) -> tuple[str | None, str | None]:
-    history = _History(migrations)
-    make_schema(connection, migrations.database)
-    before, head = history.state(connection)
-    if before != head:
-        begun = before
-        if connection.dialect.name in {"mysql", "mariadb"} and _remove_half_made(connection, migrations):
-            begun = None
-        history.upgrade(connection)
-        return begun, head
-    return before, head
+    folder = _AlembicFolder(migrations)
+    create_schema(connection, migrations.database)
+    current, head = folder.revisions(connection)
+    if current == head:
+        return current, head
+    if not migrations.database.backend.transactional_ddl and _drop_unused_tables(connection, migrations):
+        current = None
+    folder.upgrade(connection)
+    return current, head
 
 
-def make_schema(connection: Connection, database: "Database") -> None:
-    """Make the schema that a database is to use, if it uses one that is not there."""
+def create_schema(connection: Connection, database: "Database") -> None:
+    """Create the schema that the tables are in, if there is one and it does not exist."""
     creation = _missing_schema(connection, database)
     if creation is not None:
         connection.execute(creation)
@@ -168,40 +171,44 @@ def _missing_schema(connection: Connection, database: "Database") -> CreateSchem
     return CreateSchema(database.schema)
 
 
-def _remove_half_made(connection: Connection, migrations: Migrations) -> bool:
-    """Remove tables that nobody has ever used: MySQL keeps half of a migration whose process was killed."""
+def _drop_unused_tables(connection: Connection, migrations: Migrations) -> bool:
+    """Drop the tables if they exist and have no rows: a killed migration has left half of them.
+
+    Returns:
+        Whether they were dropped.
+    """
     if migrations.tables is None:
         return False
-    there = set(inspect(connection).get_table_names())
-    found = [table for table in migrations.tables.sorted_tables if table.name in there]
-    if not found or any(
-        connection.execute(select(text("1")).select_from(one).limit(1)).all() for one in found
+    names = set(inspect(connection).get_table_names())
+    existing = [table for table in migrations.tables.sorted_tables if table.name in names]
+    if not existing or any(
+        connection.execute(select(text("1")).select_from(table).limit(1)).all() for table in existing
     ):
         return False
-    # The version goes first: a table is never missing from tables that count as complete.
+    # The version goes first: if this is killed as well, the tables do not count as complete.
     Table(migrations.version_table, MetaData()).drop(connection, checkfirst=True)
     migrations.tables.drop_all(connection)
     return True
 
 
-def _upgrade_in_sql(connection: Connection, migrations: Migrations) -> str:
+def _render_upgrade(connection: Connection, migrations: Migrations) -> str:
     output = io.StringIO()
-    history = _History(migrations, output)
+    folder = _AlembicFolder(migrations, output)
     creation = _missing_schema(connection, migrations.database)
     if creation is not None:
         output.write(f"{creation.compile(dialect=connection.dialect)};\n\n")
-    before, head = history.state(connection)
-    if before != head:
-        history.upgrade(connection, begin=before or "base")
+    current, head = folder.revisions(connection)
+    if current != head:
+        folder.upgrade(connection, begin=current or "base")
     return output.getvalue()
 
 
-class _History:
-    """One alembic folder.
+class _AlembicFolder:
+    """The alembic folder of some migrations.
 
     Args:
-        migrations: which.
-        output: where SQL goes, if it is not to be run.
+        migrations: the migrations.
+        output: receives the SQL that is not to be run.
     """
 
     def __init__(self, migrations: Migrations, output: io.StringIO | None = None) -> None:
@@ -212,11 +219,11 @@ class _History:
         self._config.set_main_option("script_location", str(migrations.folder).replace("%", "%%"))
         self._config.attributes["version_table"] = migrations.version_table
 
-    def state(self, connection: Connection) -> tuple[str | None, str | None]:
-        """Give the revision of the database and that of the code.
+    def revisions(self, connection: Connection) -> tuple[str | None, str | None]:
+        """Return the revision of the tables and the one of the code.
 
         Raises:
-            StartupError: the folder cannot be read, or the database is newer than the code.
+            StartupError: the folder cannot be read, or the tables are newer than the code.
         """
         from alembic.runtime.migration import MigrationContext
         from alembic.script import ScriptDirectory
@@ -230,8 +237,7 @@ class _History:
             head = script.get_current_head()
         except CommandError as error:
             raise StartupError(f"{name}: the migrations cannot be read: {error}") from error
-        known = current in {None, head} or current in {one.revision for one in script.walk_revisions()}
-        if not known:
+        if current is not None and current not in {known.revision for known in script.walk_revisions()}:
             raise StartupError(
                 f"{name}: the database is at revision {current}, which this version does not know; "
                 "it was used by a newer version: install that one"
@@ -239,38 +245,33 @@ class _History:
         return current, head
 
     def upgrade(self, connection: Connection, *, begin: str | None = None) -> None:
-        """Run the revisions that are missing; or, from `begin` on, only write them down."""
+        """Run the missing revisions, or write the SQL of those after `begin` to the output."""
         from alembic import command
 
         self._config.attributes["connection"] = connection
-        with _compared_byte_by_byte():
+        with creating_tables(self._migrations.database):
             command.upgrade(self._config, "head" if begin is None else f"{begin}:head", sql=begin is not None)
 
 
 def run_env() -> None:
-    """Do what the `env.py` of an alembic folder has to do; it needs no other line than a call of this."""
+    """Run alembic's migrations. The `env.py` of an alembic folder calls this and does nothing else."""
     from alembic import context  # late: exists only while alembic runs
 
     attributes: dict[str, Any] = context.config.attributes
-    # The transaction is ours (see `migrate`), also where alembic believes that DDL cannot be in one.
+    # `migrate` begins and ends the transaction, not alembic.
     context.configure(connection=attributes["connection"], version_table=attributes["version_table"])
     context.run_migrations()
 
 
 @contextlib.contextmanager
-def _compared_byte_by_byte() -> Iterator[None]:
-    """Let MySQL tell the ids "a", "A" and "a " apart, in every table that is made meanwhile."""
+def creating_tables(database: "Database") -> Iterator[None]:
+    """Give every table that is created in the meantime the options of the database's backend."""
 
-    def compare(table: Table, connection: Any, **_: Any) -> None:
-        dialect = connection.dialect
-        if dialect.name not in {"mysql", "mariadb"}:
-            return
-        mariadb = getattr(dialect, "is_mariadb", False)
-        table.kwargs[f"{dialect.name}_charset"] = "utf8mb4"
-        table.kwargs[f"{dialect.name}_collate"] = "utf8mb4_nopad_bin" if mariadb else "utf8mb4_0900_bin"
+    def set_options(table: Table, connection: Any, **_: Any) -> None:
+        table.kwargs.update(database.backend.table_options(connection))
 
-    event.listen(Table, "before_create", compare)
+    event.listen(Table, "before_create", set_options)
     try:
         yield
     finally:
-        event.remove(Table, "before_create", compare)
+        event.remove(Table, "before_create", set_options)

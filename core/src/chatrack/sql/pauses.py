@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chatrack.interfaces.records import PauseRecord
 from chatrack.interfaces.user import User
-from chatrack.sql.dialect import upsert
+from chatrack.sql.database import Database
 from chatrack.sql.ownership import owned_by, owner_row, owner_values
 from chatrack.sql.reading import Fetch, load_thread
 from chatrack.sql.tables import items, pauses
@@ -41,13 +41,13 @@ async def load(fetch: Fetch, thread_id: str, user: User) -> list[PauseRecord]:
 
 
 async def put(
-    connection: AsyncConnection, dialect: str, records: Sequence[PauseRecord], *, user: User
+    connection: AsyncConnection, database: Database, records: Sequence[PauseRecord], *, user: User
 ) -> None:
     """Note what a thread waits for; its items are there already."""
     if not records:
         return
     rows = [{**msgspec.structs.asdict(record), **owner_row(user)} for record in records]
-    statement = upsert(dialect, pauses, key=["thread_id", "item_id"], update=["turn_id", "kind", "data"])
+    statement = database.upsert(pauses, key=["thread_id", "item_id"], update=["turn_id", "kind", "data"])
     await connection.execute(statement, rows)
 
 

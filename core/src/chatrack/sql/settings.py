@@ -1,4 +1,4 @@
-"""The settings that plugins over a database server share."""
+"""The settings that store plugins for database servers share."""
 
 from typing import Annotated
 
@@ -8,20 +8,15 @@ from sqlalchemy.exc import ArgumentError
 
 from chatrack.errors import ConfigError
 from chatrack.settings import Secret, Settings
-from chatrack.sql.backends import Pool, dialect_of
+from chatrack.sql.backends import Pool, ServerBackend, find_backend
 from chatrack.sql.database import Database
-
-_EXAMPLES = {
-    "postgresql": "postgresql://user:password@host/database",
-    "mysql": "mysql://user:password@host/database",
-}
 
 
 class ServerSettings(Settings):
-    """How to reach a database server, and how much to ask of it."""
+    """How to reach a database server, and limits of its use."""
 
     url: Secret
-    """The database, as people write it: `postgresql://…`, `mysql://…`."""
+    """The database's URL, `scheme://user:password@host/database`."""
 
     pool_size: Annotated[int, msgspec.Meta(ge=1)] = 10
     """Connections that each process keeps."""
@@ -38,19 +33,19 @@ class ServerSettings(Settings):
     auto_migrate: bool = False
     """Whether older tables are brought up to date at start, instead of by `chatrack migrate`."""
 
-    def open(self, dialect: str, *, label: str, schema: str | None = None) -> Database:
-        """Describe the database; it is not connected to yet.
+    def open(self, backend: type[ServerBackend], *, label: str, schema: str | None = None) -> Database:
+        """Return the database, not connected yet.
 
         Args:
-            dialect: the kind of database that the URL has to name.
-            label: the setting, for errors.
-            schema: where the tables are, in PostgreSQL.
+            backend: the backend that the URL has to lead to.
+            label: the key of the setting `url`, for errors.
+            schema: the schema that the tables are in.
 
         Raises:
-            ConfigError: the URL is none, or one of another kind of database.
+            ConfigError: the URL is malformed, or one of another kind of database.
         """
         return Database(
-            parse_url(self.url, dialect, label=label),
+            parse_url(self.url, backend, label=label),
             label=label,
             pool=Pool(
                 size=self.pool_size,
@@ -63,24 +58,26 @@ class ServerSettings(Settings):
         )
 
 
-def parse_url(url: Secret, dialect: str, *, label: str) -> URL:
-    """Read a URL, and never repeat it: there is a password in it.
+def parse_url(url: Secret, backend: type[ServerBackend], *, label: str) -> URL:
+    """Parse a URL. No error repeats it, because it holds a password.
 
     Args:
         url: as the operator wrote it.
-        dialect: the kind of database that it has to name.
-        label: the setting, for errors.
+        backend: the backend that it has to lead to.
+        label: the key of the setting, for errors.
 
     Raises:
-        ConfigError: it is none, or one of another kind of database, or names no database.
+        ConfigError: it is malformed, one of another kind of database, or names no database.
     """
-    example = f"expected a URL such as {_EXAMPLES[dialect]}"
+    expected = f"{label}: expected a URL such as {backend.example_url}"
     try:
         parsed = make_url(url.reveal())
     except (ArgumentError, ValueError):
-        raise ConfigError(f"{label}: {example}") from None  # the cause may repeat it
-    if dialect_of(parsed) != dialect:
-        raise ConfigError(f"{label}: {example}, got one of {parsed.get_backend_name()}")
+        raise ConfigError(expected) from None  # the cause may repeat it
+    scheme = parsed.get_backend_name()
+    found = find_backend(scheme, label=label)
+    if found is None or not issubclass(found, backend):
+        raise ConfigError(f"{expected}, got one of {scheme}")
     if not parsed.database:
-        raise ConfigError(f"{label}: {example}, got one without a database")
+        raise ConfigError(f"{expected}, got one without a database")
     return parsed

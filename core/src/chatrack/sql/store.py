@@ -110,7 +110,7 @@ class SQLStore(Store):
         attachments: Sequence[Attachment] = (),
         after_interruption: Sequence[ItemRecord] = (),
     ) -> Lease:
-        dialect, user = self.database.dialect, context.user
+        user = context.user
         require_same_thread(thread_id, items, after_interruption)
 
         async def work(connection: AsyncConnection) -> Lease:
@@ -118,7 +118,7 @@ class SQLStore(Store):
                 await thread_rows.create(connection, create, user)
             take = lease_rows.acquire if create is None else lease_rows.grant_new
             grant = await take(
-                connection, dialect, thread_id=thread_id, turn_id=turn_id, user=user, seconds=seconds
+                connection, self.database, thread_id=thread_id, turn_id=turn_id, user=user, seconds=seconds
             )
             opening = list(items)
             for attachment in attachments:
@@ -127,7 +127,7 @@ class SQLStore(Store):
                 retried = await item_rows.drop_uncommitted(connection, thread_id, user=user)
                 if not retried:  # of a retry nothing is left, and the answer before it is whole
                     opening = [*after_interruption, *opening]
-            await item_rows.put(connection, dialect, opening, user=user, next_seq=grant.next_seq)
+            await item_rows.put(connection, self.database, opening, user=user, next_seq=grant.next_seq)
             if not opening:
                 await thread_rows.touch(connection, thread_id, user)
             return grant.lease
@@ -147,17 +147,17 @@ class SQLStore(Store):
         resolve: Sequence[str] = (),
         uncommitted: bool = False,
     ) -> None:
-        dialect, user = self.database.dialect, lease.user
+        user = lease.user
         require_same_thread(lease.thread_id, items, pauses)
 
         async def work(connection: AsyncConnection) -> None:
             next_seq = await lease_rows.check(connection, lease)
             await item_rows.remove(connection, lease.thread_id, remove, user=user)
             await item_rows.put(
-                connection, dialect, items, user=user, next_seq=next_seq, uncommitted=uncommitted
+                connection, self.database, items, user=user, next_seq=next_seq, uncommitted=uncommitted
             )
             await pause_rows.resolve(connection, lease.thread_id, resolve, user=user)
-            await pause_rows.put(connection, dialect, pauses, user=user)
+            await pause_rows.put(connection, self.database, pauses, user=user)
 
         await self.database.write(work)
 
@@ -172,7 +172,7 @@ class SQLStore(Store):
                 for lease, records, uncommitted in writes
                 if lease.turn_id in held
             ]
-            await item_rows.put_many(connection, self.database.dialect, rows)
+            await item_rows.put_many(connection, self.database, rows)
 
         await self.database.write(work)
 
@@ -185,7 +185,7 @@ class SQLStore(Store):
         drop: bool = False,
         usage: Sequence[UsageRecord] = (),
     ) -> None:
-        dialect, user, thread_id = self.database.dialect, lease.user, lease.thread_id
+        user, thread_id = lease.user, lease.thread_id
         require_same_thread(thread_id, items)
 
         async def work(connection: AsyncConnection) -> None:
@@ -195,8 +195,8 @@ class SQLStore(Store):
             else:
                 await item_rows.remove(connection, thread_id, replace, user=user)
                 await item_rows.commit(connection, thread_id, lease.turn_id, user=user)
-            await item_rows.put(connection, dialect, items, user=user, next_seq=next_seq)
-            await usage_rows.put(connection, dialect, usage, user=user)
+            await item_rows.put(connection, self.database, items, user=user, next_seq=next_seq)
+            await usage_rows.put(connection, self.database, usage, user=user)
             await lease_rows.release(connection, lease)
 
         await self.database.write(work)
@@ -236,16 +236,14 @@ class SQLStore(Store):
 
         async def work(connection: AsyncConnection) -> None:
             await reading.lock_thread(connection, thread_id, user)
-            await feedback_rows.save(connection, self.database.dialect, thread_id, wanted, kind, user=user)
+            await feedback_rows.save(connection, self.database, thread_id, wanted, kind, user=user)
 
         await self.database.write(work)
 
     async def put_item(self, record: ItemRecord, context: RequestContext) -> None:
         async def work(connection: AsyncConnection) -> None:
             next_seq = await reading.lock_thread(connection, record.thread_id, context.user)
-            await item_rows.put(
-                connection, self.database.dialect, [record], user=context.user, next_seq=next_seq
-            )
+            await item_rows.put(connection, self.database, [record], user=context.user, next_seq=next_seq)
 
         await self.database.write(work)
 

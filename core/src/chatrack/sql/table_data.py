@@ -118,10 +118,9 @@ class TableData(UserData):
             count: how many rows a part has.
             by_bytes: whether text is sorted the same in every database, with or without an index for it.
         """
-        # PostgreSQL sorts text as the language of the database would have it; the others, by bytes.
-        collated = by_bytes and self.database.dialect == "postgresql"
+        collation = self.database.backend.byte_collation if by_bytes else None
         sorting = [
-            column.collate("C") if collated and isinstance(column.type, String) else column
+            column.collate(collation) if collation and isinstance(column.type, String) else column
             for column in columns
         ]
         part = statement = statement.order_by(*sorting).limit(count)

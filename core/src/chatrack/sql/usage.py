@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chatrack.interfaces.records import UsageRecord
 from chatrack.interfaces.user import User
-from chatrack.sql.dialect import upsert
+from chatrack.sql.database import Database
 from chatrack.sql.ownership import owner_row
 from chatrack.sql.tables import usage
 
@@ -15,11 +15,11 @@ _COUNTS = ("requests", "input_tokens", "cached_tokens", "output_tokens", "reason
 
 
 async def put(
-    connection: AsyncConnection, dialect: str, records: Sequence[UsageRecord], *, user: User
+    connection: AsyncConnection, database: Database, records: Sequence[UsageRecord], *, user: User
 ) -> None:
     """Note what a turn used; the same turn, agent and model again replaces what was noted."""
     if not records:
         return
     rows = [{**msgspec.structs.asdict(record), **owner_row(user)} for record in records]
-    statement = upsert(dialect, usage, key=["turn_id", "agent", "model"], update=_COUNTS)
+    statement = database.upsert(usage, key=["turn_id", "agent", "model"], update=_COUNTS)
     await connection.execute(statement, rows)

@@ -2,6 +2,7 @@
 
 from chatrack import Migrations, Store, UserData, hookimpl
 from chatrack.sql import ServerSettings, SQLStore, store_data, store_migrations
+from chatrack_mysql_store.backend import MySQL
 
 
 class MySQLStorePlugin:
@@ -10,22 +11,22 @@ class MySQLStorePlugin:
     api = 1
 
     class Settings(ServerSettings):
-        """`[plugins.mysql_store]`: those that all database servers have."""
+        """`[plugins.mysql_store]`: what all database servers have."""
 
     def __init__(self, settings: Settings) -> None:
-        self.database = settings.open("mysql", label="plugins.mysql_store.url")
+        self.database = settings.open(MySQL, label="plugins.mysql_store.url")
 
     @hookimpl
     def store(self) -> Store:
-        """Give the store over the database."""
+        """Return the store over the database."""
         return SQLStore(self.database)
 
     @hookimpl
     def user_data(self) -> UserData:
-        """Give what the store's tables hold about users."""
+        """Return what the store's tables hold about users."""
         return store_data(self.database)
 
     @hookimpl
     def migrations(self) -> Migrations:
-        """Give the history of the store's tables."""
+        """Return the migrations of the store's tables."""
         return store_migrations(self.database)

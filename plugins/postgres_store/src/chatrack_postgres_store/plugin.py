@@ -6,6 +6,7 @@ import msgspec
 
 from chatrack import Migrations, Store, UserData, hookimpl
 from chatrack.sql import ServerSettings, SQLStore, store_data, store_migrations
+from chatrack_postgres_store.backend import PostgreSQL
 
 
 class PostgresStorePlugin:
@@ -14,27 +15,25 @@ class PostgresStorePlugin:
     api = 1
 
     class Settings(ServerSettings):
-        """`[plugins.postgres_store]`: those that all database servers have, and `schema`."""
+        """`[plugins.postgres_store]`: what all database servers have, and `schema`."""
 
         schema: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")] | None = None
-        """Where the tables are, made if it is not there; the first of the user's `search_path` if absent."""
+        """The schema that the tables are in, created if necessary; the first of the user's `search_path` if absent."""
 
     def __init__(self, settings: Settings) -> None:
-        self.database = settings.open(
-            "postgresql", label="plugins.postgres_store.url", schema=settings.schema
-        )
+        self.database = settings.open(PostgreSQL, label="plugins.postgres_store.url", schema=settings.schema)
 
     @hookimpl
     def store(self) -> Store:
-        """Give the store over the database."""
+        """Return the store over the database."""
         return SQLStore(self.database)
 
     @hookimpl
     def user_data(self) -> UserData:
-        """Give what the store's tables hold about users."""
+        """Return what the store's tables hold about users."""
         return store_data(self.database)
 
     @hookimpl
     def migrations(self) -> Migrations:
-        """Give the history of the store's tables."""
+        """Return the migrations of the store's tables."""
         return store_migrations(self.database)

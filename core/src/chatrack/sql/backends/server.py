@@ -1,4 +1,4 @@
-"""What database servers have in common: a pool of connections that may be lost."""
+"""The base of backends for database servers: a pool of connections that may be lost."""
 
 from abc import abstractmethod
 from contextlib import AbstractAsyncContextManager
@@ -8,35 +8,65 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from chatrack.errors import ConfigError
 from chatrack.sql.backends.backend import Backend
-from chatrack.sql.backends.reasons import driver_message
 
 
-class Server(Backend):
-    """A database that is a server somewhere."""
+class ServerBackend(Backend):
+    """A database server. Provisional, as `Backend` is."""
 
-    finishes_queries: ClassVar[bool] = True  # one that is cut off costs the connection
+    example_url: ClassVar[str]
+    """A URL as people write it, for errors."""
+
+    default_port: ClassVar[int]
+    """The port of a URL that names none."""
+
+    connect_timeout: ClassVar[float] = 5.0
+    """Seconds that connecting may take."""
+
+    idle_in_transaction_timeout: ClassVar[int] = 5
+    """Seconds after which the server ends a transaction without statements, where it can.
+
+    Chatrack's own transactions never wait for anything but the database.
+    """
+
+    finishes_queries: ClassVar[bool] = True
 
     _engine: AsyncEngine
 
+    @abstractmethod
+    def create_engine(self, **options: Any) -> AsyncEngine:
+        """Make an engine.
+
+        Args:
+            options: of SQLAlchemy's pool, for `create_async_engine`.
+        """
+
+    @property
+    def identity(self) -> str:
+        host = str(self.url.query.get("host") or self.url.host or "localhost")
+        host = "localhost" if host in {"127.0.0.1", "::1"} else host.lower()
+        port = self.url.query.get("port") or self.url.port or self.default_port
+        schema = f"/{self.schema}" if self.schema else ""
+        return f"{self.dialect}:{host}:{port}/{self.url.database}{schema}"
+
     async def open(self) -> None:
-        self._engine = self._create_engine(
+        self._engine = self.create_engine(
             pool_size=self.pool.size,
             max_overflow=self.pool.max_overflow,
             pool_timeout=self.pool.timeout,
-            pool_pre_ping=True,  # a server that was restarted meanwhile costs nobody a request
+            pool_pre_ping=True,  # no request fails because the server was restarted in between
         )
         try:
             async with self._engine.connect():
                 pass
         except BaseException as error:
             await self._engine.dispose()
-            reason = driver_message(error)
+            reason = self.driver_message(error)
             if isinstance(error, TypeError):  # a parameter of the URL that the driver does not know
                 raise ConfigError(f"{self.label}: {error}") from None
             if reason is None:
                 raise
-            where = f"{self.url.host or 'localhost'}/{self.url.database or ''}"
-            raise ConfigError(f"{self.label}: cannot connect to {where}: {reason}") from None
+            address = f"{self.url.host or 'localhost'}/{self.url.database or ''}"
+            raise ConfigError(f"{self.label}: cannot connect to {address}: {reason}") from None
 
     async def close(self) -> None:
         await self._engine.dispose()
@@ -46,6 +76,3 @@ class Server(Backend):
 
     def transaction(self) -> AbstractAsyncContextManager[AsyncConnection]:
         return self._engine.begin()
-
-    @abstractmethod
-    def _create_engine(self, **options: Any) -> AsyncEngine: ...

@@ -1,4 +1,4 @@
-"""SQLite: one connection that writes, a few that read."""
+"""The backend for SQLite: one connection that writes, a few that read."""
 
 import asyncio
 import contextlib
@@ -9,44 +9,55 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import aiosqlite
-from sqlalchemy import Select, event
+from sqlalchemy import Select, Table, event
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.sql.dml import Insert
 
 from chatrack.errors import ConfigError
 from chatrack.sql.backends.backend import Backend
 
-_BUSY = 15
+_BUSY_TIMEOUT = 15
 """Seconds to wait for another process's transaction."""
 
-READERS = 4
-"""How many connections read at the same time; each is a thread."""
+_READERS = 4
+"""How many connections read at the same time; each has a thread."""
 
 _NAMED = sqlite.dialect(paramstyle="named")
 _compiled: dict[Select[Any], tuple[str, Mapping[str, Any]]] = {}
-"""The SQL of statements that are built once, with the values of their own."""
+"""The SQL of statements that are built once, and the values of the parameters that are part of them."""
 
 
 class SQLite(Backend):
-    """A file."""
+    """A SQLite file, in WAL mode. It ignores the limits of the pool."""
 
     dialect: ClassVar[str] = "sqlite"
+    now_millis_sql: ClassVar[str] = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
+    indexes_row_values: ClassVar[bool] = True
     migrates_at_start: ClassVar[bool] = True
 
+    @property
+    def identity(self) -> str:
+        return f"sqlite:{self._path.resolve()}"
+
+    @property
+    def is_absent(self) -> bool:
+        return not self._path.exists()
+
     async def open(self) -> None:
-        await asyncio.to_thread(self._probe)
+        await asyncio.to_thread(self._prepare_file)
         url = self.url.set(drivername="sqlite+aiosqlite")
-        # One connection writes, so that writers queue here, fairly, instead of polling SQLite's lock.
+        # With one connection, writers queue here in order of arrival instead of polling SQLite's lock.
         self._lock = asyncio.Lock()
         self._writer = create_async_engine(
             url, pool_size=1, max_overflow=0, pool_timeout=30, hide_parameters=True
         )
-        event.listen(self._writer.sync_engine, "connect", _prepare)
+        event.listen(self._writer.sync_engine, "connect", _configure_connection)
         event.listen(self._writer.sync_engine, "begin", _begin_immediate)
-        # Readers run outside of transactions: nothing to begin, nothing to roll back.
+        # Readers need no transaction: each query sees what is committed by then.
         self._reader: AsyncEngine = create_async_engine(
             url,
-            pool_size=READERS,
+            pool_size=_READERS,
             max_overflow=0,
             pool_timeout=30,
             pool_reset_on_return=None,
@@ -54,9 +65,9 @@ class SQLite(Backend):
             skip_autocommit_rollback=True,
             hide_parameters=True,
         )
-        event.listen(self._reader.sync_engine, "connect", _prepare)
+        event.listen(self._reader.sync_engine, "connect", _configure_connection)
         self._free: asyncio.LifoQueue[aiosqlite.Connection] = asyncio.LifoQueue()
-        self._fetchers = [await self._fetcher() for _ in range(READERS)]
+        self._fetchers = [await self._new_fetcher() for _ in range(_READERS)]
         for fetcher in self._fetchers:
             self._free.put_nowait(fetcher)
 
@@ -75,44 +86,60 @@ class SQLite(Backend):
             yield connection
 
     def migrating(self) -> contextlib.AbstractAsyncContextManager[AsyncConnection]:
-        return self.transaction()  # of which there is one at a time, across processes
+        return self.transaction()  # one at a time, also across processes
 
     async def fetch(self, statement: Select[Any], values: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
-        # Through SQLAlchemy a query is four hops to the connection's thread, and a hop costs more than most
-        # queries; the driver has a method that does it in one.
-        found = _compiled.get(statement)
-        if found is None:
-            compiled = statement.compile(dialect=_NAMED)
-            found = _compiled[statement] = (str(compiled), compiled.params)
-        sql, own = found
+        # SQLAlchemy hops to the connection's thread four times a query, and a hop costs more than most queries;
+        # the driver has a method that needs one.
+        compiled = _compiled.get(statement)
+        if compiled is None:
+            compilation = statement.compile(dialect=_NAMED)
+            compiled = _compiled[statement] = (str(compilation), compilation.params)
+        sql, own_values = compiled
         fetcher = await self._free.get()
         try:
-            return list(await fetcher.execute_fetchall(sql, {**own, **values}))
+            return list(await fetcher.execute_fetchall(sql, {**own_values, **values}))
         finally:
             self._free.put_nowait(fetcher)
 
-    async def _fetcher(self) -> aiosqlite.Connection:
-        connection = await aiosqlite.connect(self._path(), isolation_level=None)
-        await connection.execute(f"PRAGMA busy_timeout={_BUSY * 1000}")
-        return connection
+    def upsert(self, table: Table, *, key: Sequence[str], update: Sequence[str]) -> Insert:
+        statement = sqlite.insert(table)
+        return statement.on_conflict_do_update(
+            index_elements=list(key), set_={name: statement.excluded[name] for name in update}
+        )
 
+    def is_driver_error(self, error: BaseException) -> bool:
+        return isinstance(error, sqlite3.OperationalError)  # `fetch` goes past SQLAlchemy
+
+    def is_statement_error(self, error: BaseException) -> bool:
+        return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
+
+    @property
     def _path(self) -> Path:
         return Path(self.url.database or "")
 
-    def _probe(self) -> None:
-        # Before any connection of a pool: a pool's thread would outlive its failure.
-        path = self._path()
+    async def _new_fetcher(self) -> aiosqlite.Connection:
+        connection = await aiosqlite.connect(self._path, isolation_level=None)
+        await connection.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT * 1000}")
+        return connection
+
+    def _prepare_file(self) -> None:
+        # Not over a connection of the pool: its thread would outlive a failure.
+        path = self._path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with contextlib.closing(sqlite3.connect(path, timeout=_BUSY)) as connection:
-                _write_ahead(connection)
+            with contextlib.closing(sqlite3.connect(path, timeout=_BUSY_TIMEOUT)) as connection:
+                _enable_wal(connection)
         except (OSError, sqlite3.Error) as error:
             raise ConfigError(f"{self.label}: cannot open {path}: {error}") from error
 
 
-def _write_ahead(connection: sqlite3.Connection) -> None:
-    """Switch a file to WAL, which it then stays in. Of several processes that do so, SQLite lets one wait for none."""
-    deadline = time.monotonic() + _BUSY
+def _enable_wal(connection: sqlite3.Connection) -> None:
+    """Switch a file to WAL mode, which it then keeps.
+
+    SQLite does not wait for other processes that switch it at the same time, so this tries again until they have.
+    """
+    deadline = time.monotonic() + _BUSY_TIMEOUT
     while True:
         try:
             connection.execute("PRAGMA journal_mode=WAL").fetchone()
@@ -124,11 +151,11 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
             return
 
 
-def _prepare(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # the "begin" event begins, not the driver
+def _configure_connection(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # the "begin" event begins transactions, not the driver
     cursor = connection.cursor()
     for pragma in (
-        f"busy_timeout={_BUSY * 1000}",
+        f"busy_timeout={_BUSY_TIMEOUT * 1000}",
         "synchronous=NORMAL",
         "foreign_keys=ON",
     ):

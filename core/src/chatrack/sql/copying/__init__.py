@@ -1,9 +1,8 @@
-"""Moving what is in the tables of one database into those of another, of whatever kind the two are."""
+"""Copying the rows of tables from one database into another, of the same kind or a different one."""
 
 from chatrack.sql.copying.batches import read_batches
-from chatrack.sql.copying.digest import Digest
-from chatrack.sql.copying.ends import (
-    EMPTY,
+from chatrack.sql.copying.checks import (
+    EMPTY_HINT,
     check_complete,
     check_source,
     check_target,
@@ -12,12 +11,13 @@ from chatrack.sql.copying.ends import (
     open_source,
     tables_of,
 )
+from chatrack.sql.copying.digest import Digest
 from chatrack.sql.copying.identity import database_identity
 from chatrack.sql.copying.progress import is_verified, load_progress, mark_verified, remove_progress
-from chatrack.sql.copying.writing import reset_sequence, write_batch
+from chatrack.sql.copying.write import reset_sequence, write_batch
 
 __all__ = [
-    "EMPTY",
+    "EMPTY_HINT",
     "Digest",
     "check_complete",
     "check_source",

@@ -51,7 +51,7 @@ async def read_batches(
     """
     after = None if last_key is None else _decode_key(table, last_key)
     # First how much it will be: the driver has all rows of a query in memory at once.
-    while sizes := await _read(database, table, [_size(database.dialect, table)], after, ROWS):
+    while sizes := await _read(database, table, [_size(database, table)], after, ROWS):
         for count in _divide([size for (size,) in sizes]):
             rows = await _read(database, table, table.columns.values(), after, count)
             if not rows:
@@ -68,7 +68,7 @@ async def _read(
     count: int,
 ) -> Sequence[Row]:
     key = list(table.primary_key.columns)
-    beyond = [] if after is None else [_beyond(database.dialect, key, after)]
+    beyond = [] if after is None else [_beyond(database, key, after)]
     async with database.read() as connection:
         rows: Sequence[Row] = (
             await connection.execute(
@@ -106,9 +106,9 @@ def _decode_key(table: Table, encoded: str) -> list[Any]:
     return list(msgspec.json.decode(encoded, type=tuple[kinds]))
 
 
-def _beyond(dialect: str, key: Sequence[Column[Any]], after: Sequence[Any]) -> ColumnElement[bool]:
+def _beyond(database: Database, key: Sequence[Column[Any]], after: Sequence[Any]) -> ColumnElement[bool]:
     """Give the condition that a row comes after another, in the form for which the database uses its index."""
-    if len(key) > 1 and dialect != "mysql":
+    if len(key) > 1 and database.backend.indexes_row_values:
         beyond: ColumnElement[bool] = tuple_(*key) > tuple_(*after, types=[column.type for column in key])
         return beyond
     return or_(
@@ -119,15 +119,13 @@ def _beyond(dialect: str, key: Sequence[Column[Any]], after: Sequence[Any]) -> C
     )
 
 
-def _size(dialect: str, table: Table) -> ColumnElement[int]:
-    """Say how long the long values of a row are together."""
-    # PostgreSQL counts characters only after it has unpacked them; the older SQLites know nothing else.
-    length = func.octet_length if dialect == "postgresql" else func.length
+def _size(database: Database, table: Table) -> ColumnElement[int]:
+    """Return an expression for the size of the long values of a row."""
     total: ColumnElement[int] = literal_column("0")
     for column in table.columns:
         if _is_long(column.type):
             text = cast(column, Text) if isinstance(column.type, JSON) else column
-            total += func.coalesce(length(text), 0)
+            total += func.coalesce(database.backend.value_size(text), 0)
     return total
 
 

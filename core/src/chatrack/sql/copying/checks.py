@@ -1,4 +1,4 @@
-"""The two ends of a copy, before the first row moves: tables to read from, and empty ones to write into."""
+"""Checks before the first row is copied: tables to read from, and empty ones to write into."""
 
 from pathlib import Path
 
@@ -10,12 +10,12 @@ from chatrack.sql.copying.progress import CopyProgress, TableProgress, add_progr
 from chatrack.sql.database import Database
 from chatrack.sql.migrate import migrate, revisions
 
-EMPTY = "empty the database that is copied into (the table chatrack_copies, too)"
-"""What to do when an unfinished copy cannot be gone on with."""
+EMPTY_HINT = "empty the database that is copied into (the table chatrack_copies, too)"
+"""What to do about an unfinished copy that cannot be continued."""
 
 
 def tables_of(migrations: Migrations) -> list[Table]:
-    """Give the tables of a history, those before others that the others refer to."""
+    """Return the tables of some migrations, in the order of their foreign keys."""
     return [] if migrations.tables is None else list(migrations.tables.sorted_tables)
 
 
@@ -23,7 +23,7 @@ async def open_source(database: Database) -> None:
     """Connect to a database that is copied from.
 
     Raises:
-        StartupError: it cannot be reached, or it is a file that is not there, which is then not made either.
+        StartupError: it cannot be reached, or it is a file that does not exist; the file is not created.
     """
     if database.is_absent:
         raise StartupError(f"{database.label}: there is no file {database.url.database or ''}")
@@ -34,11 +34,11 @@ async def check_source(migrations: Migrations, *, config: Path) -> None:
     """Check that tables can be copied as they are.
 
     Args:
-        migrations: their history; the database is started.
+        migrations: their migrations; the database is started.
         config: the config file, for the error.
 
     Raises:
-        StartupError: their revision is another than this version's, or they are only half of something.
+        StartupError: their revision is not this version's, or an unfinished copy has left them.
     """
     if await load_progress(migrations.database):
         raise StartupError("a copy into this database has not been finished; finish that one first")
@@ -51,19 +51,19 @@ async def check_source(migrations: Migrations, *, config: Path) -> None:
 
 
 async def check_complete(database: Database) -> None:
-    """Check that a database is not what an interrupted copy has left behind.
+    """Check that a database does not hold an unfinished copy.
 
     Raises:
-        StartupError: it is.
+        StartupError: it does.
     """
-    notes = await load_progress(database)
-    if notes:
-        source = next(iter(notes.values())).source
+    progress = await load_progress(database)
+    if progress:
+        source = next(iter(progress.values())).source
         raise StartupError(f"an unfinished copy from {source} is in it; finish it with `chatrack copy`")
 
 
 async def count_rows(database: Database, table: Table) -> int:
-    """Count the rows of a table; one that is not there has none."""
+    """Return how many rows a table has; 0 if it does not exist."""
     async with database.read() as connection:
         if not await connection.run_sync(lambda sync: inspect(sync).has_table(table.name)):
             return 0
@@ -71,49 +71,49 @@ async def count_rows(database: Database, table: Table) -> int:
         return int(counted.scalar_one())
 
 
-async def check_target(migrations: Migrations, notes: CopyProgress, *, source: str) -> None:
-    """Check that tables are empty, or what an interrupted copy has left behind; nothing is changed.
+async def check_target(migrations: Migrations, progress: CopyProgress, *, source: str) -> None:
+    """Check that tables are empty, or hold what an interrupted copy has left; nothing is changed.
 
     Args:
-        migrations: their history; the database is started.
-        notes: those of their database.
-        source: the place that is copied from.
+        migrations: their migrations; the database is started.
+        progress: that of their database.
+        source: the identity of the database that is copied from.
 
     Raises:
         StartupError: they hold something else, or are newer than this version of the code.
     """
     await revisions(migrations)
-    found = []
+    occupied = []
     for table in tables_of(migrations):
-        note = notes.get(table.name)
+        copied = progress.get(table.name)
         rows = await count_rows(migrations.database, table)
-        if note is None:
+        if copied is None:
             if rows:
-                found.append(f"{rows:,} {table.name.removeprefix(f'{migrations.name}_')}")
-        elif note.source != source:
+                occupied.append(f"{rows:,} {table.name.removeprefix(f'{migrations.name}_')}")
+        elif copied.source != source:
             raise StartupError(
-                f"an unfinished copy from {note.source} is in it, and this is one from {source}; "
-                f"finish that one, or {EMPTY}"
+                f"an unfinished copy from {copied.source} is in it, and this is one from {source}; "
+                f"finish that one, or {EMPTY_HINT}"
             )
-        elif note.copied != rows:
+        elif copied.copied != rows:
             raise StartupError(
-                f"an interrupted copy has left {note.copied:,} rows in {table.name}, and now there are {rows:,}; "
-                f"{EMPTY} and copy again"
+                f"an interrupted copy has left {copied.copied:,} rows in {table.name}, and now there are {rows:,}; "
+                f"{EMPTY_HINT} and copy again"
             )
-    if found:
-        raise StartupError(f"the database already has {', '.join(found)}; copy needs one that is empty")
+    if occupied:
+        raise StartupError(f"the database already has {', '.join(occupied)}; copy needs one that is empty")
 
 
 async def make_tables(migrations: Migrations, *, source: str) -> None:
-    """TableProgress that tables are going to be copied, and then bring them up to date.
+    """Store that tables are about to be copied, then create them or bring them up to date.
 
     Args:
-        migrations: their history, checked by `check_target`.
-        source: the place that is copied from.
+        migrations: their migrations, checked by `check_target`.
+        source: the identity of the database that is copied from.
 
     Raises:
         StartupError: as `migrate`.
     """
-    notes = [TableProgress(name=str(table.name), source=source) for table in tables_of(migrations)]
-    await add_progress(migrations.database, notes)
+    tables = [TableProgress(name=str(table.name), source=source) for table in tables_of(migrations)]
+    await add_progress(migrations.database, tables)
     await migrate(migrations)
