@@ -33,10 +33,6 @@ PRIVATE: dict[str, tuple[str, str]] = {
         f"{CHAT}/server.py",
         "chatkit's own routes requests into turns that a disconnect interrupts",
     ),
-    "httpx2.Response.extensions": (
-        f"{MODELS}/client.py",
-        "carries the start of the request to its stream; the client passes nothing else on",
-    ),
     "logging.Logger.handlers": (
         "core/src/chatrack/logs.py",
         "chatkit adds a handler of its own to its logger when LOG_LEVEL is set",
@@ -103,6 +99,7 @@ DOCUMENTED: dict[str, str] = {
     "chatkit.types.AssistantMessageContent.text": "a field of an item of our own",
     "chatkit.types.Workflow.tasks": "a field of an item of our own",
     "alembic.config.Config.attributes": "its docstring: for the passing of objects to env.py",
+    "httpx2.Response.extensions": "its documentation: a dictionary for what is not part of HTTP",
     "litestar.connection.ASGIConnection.scope": "ASGI's own dictionary; `user` and `state` in it are Litestar's",
     "sqlalchemy.Row._mapping": "its documentation: the underscore keeps it apart from columns",
     "sqlalchemy.Table.kwargs": "options of a dialect, in its documentation",
