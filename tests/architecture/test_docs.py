@@ -10,12 +10,14 @@ import msgspec
 import pytest
 
 from chatrack.assembly import assemble
+from chatrack.builtin import openai_provider
 from chatrack.cli import main
 from chatrack.config import AgentTable, ChatTable, ServerTable
 from chatrack.errors import ConfigError, Fault
 from chatrack.hookspecs import HookSpecs
 from chatrack.models import EndpointSettings
 from chatrack.plugins import discover
+from chatrack_gemini_provider import plugin as gemini_provider
 
 ROOT = Path(__file__).parents[2]
 DOCS = {path.name: path.read_text() for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]}
@@ -137,3 +139,26 @@ def test_the_page_on_models_lists_every_fault_and_every_setting_of_an_endpoint()
     listed = re.findall(r"^\| `(\w+)` \|", DOCS["models.md"], re.MULTILINE)
     assert set(get_args(Fault)) <= set(listed)
     assert {field.name for field in msgspec.structs.fields(EndpointSettings)} <= set(listed)
+
+
+@pytest.mark.parametrize("provider", [openai_provider, gemini_provider], ids=["openai", "gemini"])
+def test_the_page_on_models_and_the_example_environment_name_the_default_models(provider):
+    [row] = re.findall(r"^\| `default_model` \|.*$", DOCS["models.md"], re.MULTILINE)
+    assert f"`{provider.DEFAULT_MODEL}`" in row
+    section = DOCS["models.md"].partition("\n## Default models\n")[2].partition("\n## ")[0]
+    assert f"`{provider.DEFAULT_MODEL}`" in section
+    assert f"{provider.DEFAULT_MODEL} when empty" in (ROOT / ".env.example").read_text()
+
+
+def test_no_sample_names_a_model_that_ends():
+    """By the dates that the providers had announced in November 2026."""
+    ending = re.compile(r"gpt-(3\.5|4|5(?!\.[2-9]))|claude-sonnet-4|llama-3\.3|gemini-[12]|whisper-1")
+    samples = [
+        (name, sample)
+        for name, text in DOCS.items()
+        for sample in re.findall(r"^```.*?^```", text, re.MULTILINE | re.DOTALL)
+    ]
+    samples += [
+        (name, (ROOT / name).read_text()) for name in ("config.toml", "config.postgres.toml", ".env.example")
+    ]
+    assert not [name for name, sample in samples if ending.search(sample)]

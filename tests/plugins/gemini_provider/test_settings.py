@@ -4,6 +4,7 @@ import pytest
 
 from chatrack.assembly import assemble
 from chatrack.errors import ConfigError
+from chatrack_gemini_provider.plugin import DEFAULT_MODEL
 
 KEY = "AIza-never-to-be-seen"
 
@@ -31,7 +32,7 @@ def client_of(assembly):
 
 def test_a_key_in_the_environment_is_all_it_takes(gemini):
     assembly = gemini(GEMINI_API_KEY=KEY)
-    assert assembly.default_agent.model == "gemini/gemini-2.5-flash"
+    assert assembly.default_agent.model == f"gemini/{DEFAULT_MODEL}"
     client = client_of(assembly)
     assert str(client.base_url) == "https://generativelanguage.googleapis.com/v1beta/openai/"
     assert client.api_key == KEY
@@ -44,10 +45,10 @@ def test_the_environment_may_name_the_default_model(gemini):
 
 def test_settings_come_before_the_environment(gemini):
     settings = (
-        'api_key = "of the settings"\nbase_url = "http://localhost:1/x/"\ndefault_model = "gemini-2.0-flash"'
+        'api_key = "of the settings"\nbase_url = "http://localhost:1/x/"\ndefault_model = "gemini-3.8-flash"'
     )
     assembly = gemini(settings, GEMINI_API_KEY=KEY, GEMINI_DEFAULT_MODEL="gemini-3-pro")
-    assert assembly.default_agent.model == "gemini/gemini-2.0-flash"
+    assert assembly.default_agent.model == "gemini/gemini-3.8-flash"
     client = client_of(assembly)
     assert (client.api_key, str(client.base_url)) == ("of the settings", "http://localhost:1/x/")
 

@@ -8,6 +8,9 @@ from chatrack import ModelProvider, Secret, hookimpl
 from chatrack.models import Api, Endpoint, EndpointProvider, EndpointSettings
 from chatrack.settings import from_env
 
+DEFAULT_MODEL = "gpt-6-luna"
+"""The small general model, which OpenAI names as the successor of gpt-4.1-mini."""
+
 
 class OpenAIProviderPlugin:
     """Provides the models of one OpenAI account under the prefix `openai`."""
@@ -24,7 +27,7 @@ class OpenAIProviderPlugin:
 
         api_key: Annotated[Secret | None, from_env("OPENAI_API_KEY")] = None
         base_url: Annotated[str | None, from_env("OPENAI_BASE_URL")] = None
-        default_model: Annotated[str | None, from_env("OPENAI_DEFAULT_MODEL")] = "gpt-4.1-mini"
+        default_model: Annotated[str | None, from_env("OPENAI_DEFAULT_MODEL")] = DEFAULT_MODEL
         api: Api = "responses"
         organization: Annotated[str | None, from_env("OPENAI_ORG_ID")] = None
         project: Annotated[str | None, from_env("OPENAI_PROJECT_ID")] = None

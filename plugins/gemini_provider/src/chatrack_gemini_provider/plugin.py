@@ -11,6 +11,9 @@ from chatrack_gemini_provider.model import GeminiModel
 
 BASE_URL = "https://generativelanguage.googleapis.com/v1beta/openai/"
 
+DEFAULT_MODEL = "gemini-3.5-flash-lite"
+"""The small general model, which Google names as the successor of gemini-2.5-flash."""
+
 
 class GeminiProviderPlugin:
     """Provides Gemini's models under the prefix `gemini`."""
@@ -21,7 +24,7 @@ class GeminiProviderPlugin:
         """`[plugins.gemini_provider]`: what every endpoint can be told; it has one API only."""
 
         api_key: Annotated[Secret | None, from_env("GEMINI_API_KEY")] = None
-        default_model: Annotated[str | None, from_env("GEMINI_DEFAULT_MODEL")] = "gemini-2.5-flash"
+        default_model: Annotated[str | None, from_env("GEMINI_DEFAULT_MODEL")] = DEFAULT_MODEL
         api: Literal["chat_completions"] = "chat_completions"
 
     def __init__(self, settings: Settings) -> None:
