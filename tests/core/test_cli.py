@@ -217,16 +217,11 @@ def test_check_shows_what_there_is(config, site):
     assert "note: [plugins.demo_provider]" in outcome.out
 
 
-def test_check_shows_the_ways_in(config, site):
+def test_check_shows_the_authenticators(config, site):
     site.install("door", AUTHENTICATOR)
     outcome = run("check", "--config", config("door", server='host = "0.0.0.0"'))
     assert outcome.code == 0, outcome.err
     assert rows_of(outcome.out)["users"] == ["Everyone"]
-
-
-def test_check_connects_everything(config, tmp_path):
-    assert run("check", "--config", config()).code == 0
-    assert (tmp_path / "chat.db").exists()
 
 
 def test_check_runs_twice_in_a_row(config):
@@ -268,4 +263,4 @@ def test_the_shipped_config_passes_in_an_empty_folder(tmp_path):
     outcome = run_process("check", cwd=folder, env={"LLM_PROVIDER": ""})
     assert outcome.code == 0, outcome.err
     assert outcome.err == ""
-    assert (folder / "data" / "chatrack.db").exists()
+    assert [path.name for path in folder.iterdir()] == ["config.toml"]

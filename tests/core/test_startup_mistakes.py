@@ -18,6 +18,9 @@ KEY = "sk-never-to-be-seen"
 
 COMMANDS = {"check": ["check"], "serve": ["serve"], "workers": ["serve", "--workers", "2"]}
 
+STARTING = ["serve", "workers"]
+"""The commands that start what `check` only connects."""
+
 
 def config(
     *plugins: str,
@@ -676,7 +679,7 @@ def start_line(outcome: Outcome) -> str:
     return lines[0]
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", STARTING)
 @pytest.mark.parametrize("error", ["OSError('no\\nbroker')", "StartupError('no broker')"])
 def test_a_lifespan_that_raises_at_start_names_its_plugin_and_stops_what_was_started(
     command, error, folder, site
@@ -693,7 +696,7 @@ def test_a_lifespan_that_raises_at_start_names_its_plugin_and_stops_what_was_sta
     assert not list(folder.glob("data/*-wal")), "the store was left open"
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", STARTING)
 def test_a_store_that_cannot_be_started_names_its_plugin(command, folder, site):
     body = """
 @hookimpl
@@ -709,8 +712,13 @@ def store(self):
     assert "no answer" in line
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "migrate"])
-@pytest.mark.parametrize("case", ["no folder", "a migration that fails"])
+@pytest.mark.parametrize(
+    ("command", "case"),
+    [
+        *((command, "no folder") for command in [*COMMANDS, "migrate"]),
+        *((command, "a migration that fails") for command in [*STARTING, "migrate"]),
+    ],
+)
 def test_migrations_that_fail_name_their_plugin(command, case, folder, site):
     versions = site.folder / "history" / "versions"
     if case != "no folder":

@@ -2,6 +2,7 @@
 
 from chatrack.assembly.assembly import Assembly, assemble, is_loopback
 from chatrack.assembly.binding import BoundAgent
+from chatrack.assembly.checking import TablesState, check_connections
 from chatrack.assembly.copying import Progress, copy_all
 from chatrack.assembly.pairing import load_side, pair
 from chatrack.assembly.running import connected, dry_start, migrate_all, migrations_in_sql, running
@@ -11,8 +12,10 @@ __all__ = [
     "Assembly",
     "BoundAgent",
     "Progress",
+    "TablesState",
     "UserDataService",
     "assemble",
+    "check_connections",
     "connected",
     "copy_all",
     "dry_start",

@@ -1,51 +1,68 @@
 """`chatrack check`."""
 
 import asyncio
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
 
 from chatrack import logs
-from chatrack.assembly import assemble, dry_start
+from chatrack.assembly import Assembly, TablesState, assemble, check_connections
 from chatrack.cli.table import show
+from chatrack.errors import StartupError
 
 
 def check(path: Path) -> None:
-    """Load, validate and connect everything, then print what there is.
+    """Load and validate everything, connect to all databases, and print what is configured. Nothing is written.
 
     Args:
         path: the config file.
 
     Raises:
-        StartupError: something is wrong.
+        StartupError: the server would not start.
     """
     assembly = assemble(path)
     logs.configure("warning", assembly.config.server.log_format)
     from chatrack.chat import ChatrackServer
-    from chatrack.http.app import create_app  # late: only a config that has no mistakes comes here
+    from chatrack.http.app import create_app  # late: a config with mistakes is reported without loading them
 
     create_app(ChatrackServer(assembly))
-    asyncio.run(dry_start(assembly))
-    ways_in = ", ".join(type(one).__name__ for one in assembly.authenticators)
-    settings = assembly.config.server
-    rows = [
-        ("config", str(path)),
-        ("address", f"http://{settings.host}:{settings.port}{settings.path}"),
-        ("store", assembly.store_plugin),
-        ("users", ways_in or "everyone is the local user (loopback only)"),
-        ("agent", f"{assembly.default_agent.address} ({assembly.default_agent.model})"),
-        *(
-            ("", f"{agent.address} ({agent.model})")
-            for agent in assembly.agents.values()
-            if agent is not assembly.default_agent
-        ),
-        ("providers", ", ".join(sorted(assembly.models.providers)) or "none"),
-        ("users choose", ", ".join(assembly.selectable) or "no model"),
-        ("dictation", assembly.transcriber.name if assembly.transcriber else "none"),
-        ("tools", ", ".join(sorted(assembly.tools)) or "none"),
-        ("actions", ", ".join(sorted(assembly.actions)) or "none"),
-    ]
-    show(("what", "value"), rows)
+    states = asyncio.run(check_connections(assembly))
+    show(("what", "value"), list(_rows(path, assembly, states)))
     for note in assembly.notes:
         click.echo(f"note: {note}")
-    click.echo("All is well.")
+    if any(state.prevents_start for state in states):
+        raise StartupError(
+            [
+                f"the tables of {state.plugin} are at revision {state.revision}, and this version needs "
+                f"{state.needed}; run `chatrack migrate`, or set `auto_migrate = true`"
+                for state in states
+                if state.prevents_start
+            ]
+        )
+    click.echo("The configuration is valid.")
+
+
+def _rows(path: Path, assembly: Assembly, states: Iterable[TablesState]) -> Iterator[tuple[str, str]]:
+    server = assembly.config.server
+    default_agent = assembly.default_agent
+    others = [agent for agent in assembly.agents.values() if agent is not default_agent]
+    authenticators = [type(authenticator).__name__ for authenticator in assembly.authenticators]
+    yield "config", str(path)
+    yield "address", f"http://{server.host}:{server.port}{server.path}"
+    yield "store", assembly.store_plugin
+    yield from _listed("tables", [f"{state.plugin}: {state}" for state in states])
+    yield "users", ", ".join(authenticators) or "everyone is the local user (loopback only)"
+    yield from _listed("agent", [f"{agent.address} ({agent.model})" for agent in [default_agent, *others]])
+    yield "providers", ", ".join(sorted(assembly.models.providers)) or "none"
+    yield "users choose", ", ".join(assembly.selectable) or "no model"
+    yield "dictation", assembly.transcriber.name if assembly.transcriber else "none"
+    yield "tools", ", ".join(sorted(assembly.tools)) or "none"
+    yield "actions", ", ".join(sorted(assembly.actions)) or "none"
+
+
+def _listed(what: str, values: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield a row for each value; only the first has the label."""
+    for value in values:
+        yield what, value
+        what = ""

@@ -44,7 +44,11 @@ class Store(chatkit.store.Store[RequestContext], ABC):
 
     @abstractmethod
     async def start(self) -> None:
-        """Connect. Called once, before anything else."""
+        """Connect. Called once, before anything else.
+
+        It must not write: `chatrack check` calls it too. A store without `database` creates what it needs in a
+        `lifespan`, which is entered next.
+        """
 
     @abstractmethod
     async def stop(self) -> None:

@@ -65,14 +65,18 @@ class Database:
         self._started = False
         self._unfinished: set[asyncio.Task[Any]] = set()
 
-    async def start(self) -> None:
-        """Connect; the folder of a SQLite file is created.
+    async def start(self, *, read_only: bool = False) -> None:
+        """Connect. A SQLite file that does not exist is created, with its folder.
+
+        Args:
+            read_only: connect for `read` alone, and create nothing; a SQLite file that does not exist is read as an
+                empty database.
 
         Raises:
             ConfigError: the database cannot be reached or opened.
         """
         if not self._started:
-            await self.backend.open()
+            await (self.backend.open_read_only() if read_only else self.backend.open())
             self._started = True
 
     async def stop(self) -> None:

@@ -102,6 +102,14 @@ class Backend(ABC):
             ConfigError: the database cannot be reached.
         """
 
+    async def open_read_only(self) -> None:
+        """Connect for reading only; creates no file and changes nothing.
+
+        Raises:
+            ConfigError: it cannot be reached, or `open` could not write to it.
+        """
+        await self.open()
+
     @abstractmethod
     async def close(self) -> None:
         """Disconnect."""

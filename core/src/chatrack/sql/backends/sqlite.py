@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -12,6 +13,7 @@ import aiosqlite
 from sqlalchemy import Select, Table, event
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import StaticPool
 from sqlalchemy.sql.dml import Insert
 
 from chatrack.errors import ConfigError
@@ -71,6 +73,18 @@ class SQLite(Backend):
         for fetcher in self._fetchers:
             self._free.put_nowait(fetcher)
 
+    async def open_read_only(self) -> None:
+        uri = await asyncio.to_thread(self._check_file)
+        self._reader = self._writer = create_async_engine(
+            "sqlite+aiosqlite://",
+            async_creator=lambda: aiosqlite.connect(uri, uri=True, isolation_level=None),
+            poolclass=StaticPool,
+            isolation_level="AUTOCOMMIT",
+            skip_autocommit_rollback=True,
+            hide_parameters=True,
+        )
+        self._fetchers = []
+
     async def close(self) -> None:
         for fetcher in self._fetchers:
             await fetcher.close()
@@ -122,6 +136,32 @@ class SQLite(Backend):
         connection = await aiosqlite.connect(self._path, isolation_level=None)
         await connection.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT * 1000}")
         return connection
+
+    def _check_file(self) -> str:
+        """Return the URI to read the file with, having checked that it is a database and could be written.
+
+        Raises:
+            ConfigError: it is not, or could not.
+        """
+        path = self._path
+        folder = next(parent for parent in path.absolute().parents if parent.exists())
+        if not folder.is_dir():
+            raise ConfigError(f"{self.label}: cannot open {path}: {folder} is not a folder")
+        for needed in (folder, path):
+            # Also the folder of a file that exists: SQLite creates its log beside it.
+            if needed.exists() and not os.access(needed, os.R_OK | os.W_OK):
+                raise ConfigError(f"{self.label}: cannot open {path}: {needed} is not writable")
+        if not path.exists():
+            return "file::memory:"
+        # In mode=ro SQLite leaves a log behind if there was none. Without a log, the file is all there is to read.
+        immutable = "" if path.with_name(f"{path.name}-wal").exists() else "&immutable=1"
+        uri = f"{path.absolute().as_uri()}?mode=ro{immutable}"
+        try:
+            with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=_BUSY_TIMEOUT)) as connection:
+                connection.execute("PRAGMA schema_version").fetchone()
+        except sqlite3.Error as error:
+            raise ConfigError(f"{self.label}: cannot open {path}: {error}") from error
+        return uri
 
     def _prepare_file(self) -> None:
         # Not over a connection of the pool: its thread would outlive a failure.
