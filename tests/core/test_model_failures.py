@@ -486,9 +486,7 @@ async def test_a_history_that_is_too_long_is_shortened_and_asked_once_more(ask, 
         asked = [json.dumps(request["body"]) for request in upstream.state.log]
         assert all(f"echo: {number}b" in asked[-2] for number in range(5))
         assert [number for number in range(5) if f"echo: {number}b" in asked[-1]] == [3, 4]
-        assert [line["event"] for line in lines(log)].count(
-            "history shortened: too long for the model"
-        ) == 1
+        assert [line["event"] for line in lines(log)].count("history shortened: too long for the model") == 1
         assert not failures(log)
         # What was dropped stays dropped, and the user still sees all of it.
         before = upstream.state.requests

@@ -323,7 +323,13 @@ async def test_tenants_are_those_of_every_kind_of_row(database, store, todo_list
 
 @pytest.mark.parametrize(
     "mistake",
-    [{"order": ["nope"]}, {"timestamps": ["nope"]}, {"json_columns": ["nope"]}, {"age": "nope"}, {"size": "nope"}],
+    [
+        {"order": ["nope"]},
+        {"timestamps": ["nope"]},
+        {"json_columns": ["nope"]},
+        {"age": "nope"},
+        {"size": "nope"},
+    ],
 )
 def test_a_column_that_is_not_there_is_named(mistake):
     with pytest.raises(ValueError, match=r"todo_tools_todos has no column nope"):

@@ -250,9 +250,7 @@ async def test_a_database_that_stays_away_for_longer_than_the_lease_leaves_no_th
             assert deltas_of(talk.events).startswith(text_of(items[-1]))
             assert answer_of(await chat.say(talk.thread, "echo: again")) == "again"
     assert await server.stop() == 0
-    server.assert_clean(
-        "database unavailable", "turn refused", "status=503", "turn result not saved"
-    )
+    server.assert_clean("database unavailable", "turn refused", "status=503", "turn result not saved")
 
 
 async def test_a_server_stops_in_good_time_while_its_database_is_away(started, configure, cluster):
@@ -269,6 +267,4 @@ async def test_a_server_stops_in_good_time_while_its_database_is_away(started, c
         for talk in talks:
             [error] = errors_of(talk.events)
             assert talk.events[-1] == error
-    server.assert_clean(
-        "database unavailable", "turn refused", "status=503", "turn result not saved"
-    )
+    server.assert_clean("database unavailable", "turn refused", "status=503", "turn result not saved")

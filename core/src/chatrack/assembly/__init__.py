@@ -4,6 +4,7 @@ from chatrack.assembly.assembly import Assembly, assemble, is_loopback
 from chatrack.assembly.binding import BoundAgent
 from chatrack.assembly.checking import TablesState, check_connections
 from chatrack.assembly.copying import Progress, copy_all
+from chatrack.assembly.initial_config import InitialConfig, initial_config
 from chatrack.assembly.pairing import load_side, pair
 from chatrack.assembly.running import connected, dry_start, migrate_all, migrations_in_sql, running
 from chatrack.assembly.user_data import UserDataService, open_user_data
@@ -11,6 +12,7 @@ from chatrack.assembly.user_data import UserDataService, open_user_data
 __all__ = [
     "Assembly",
     "BoundAgent",
+    "InitialConfig",
     "Progress",
     "TablesState",
     "UserDataService",
@@ -19,6 +21,7 @@ __all__ = [
     "connected",
     "copy_all",
     "dry_start",
+    "initial_config",
     "is_loopback",
     "load_side",
     "migrate_all",

@@ -73,6 +73,15 @@ def serve(config: Path, host: str | None, port: int | None, workers: int | None,
 
 @main.command()
 @command
+def init(config: Path) -> None:
+    """Write a config file for the installed plugins, and a .env.example beside it."""
+    from chatrack.cli.init import init as run
+
+    run(config)
+
+
+@main.command()
+@command
 def check(config: Path) -> None:
     """Load, validate and connect everything, then say what there is."""
     from chatrack.cli.check import check as run

@@ -3,6 +3,16 @@
 from chatrack.settings.decode import Problems, decode, did_you_mean
 from chatrack.settings.references import Source, load_source
 from chatrack.settings.secret import Secret
-from chatrack.settings.struct import Settings, from_env
+from chatrack.settings.struct import Settings, from_env, variables_of
 
-__all__ = ["Problems", "Secret", "Settings", "Source", "decode", "did_you_mean", "from_env", "load_source"]
+__all__ = [
+    "Problems",
+    "Secret",
+    "Settings",
+    "Source",
+    "decode",
+    "did_you_mean",
+    "from_env",
+    "load_source",
+    "variables_of",
+]

@@ -12,7 +12,7 @@ import msgspec
 from chatrack.errors import ConfigError
 from chatrack.settings.references import Missing, Source, is_reference, resolve
 from chatrack.settings.secret import Secret
-from chatrack.settings.struct import ENV
+from chatrack.settings.struct import ENV, variable_of
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -79,7 +79,7 @@ def decode(cls: type[T], table: object, *, key: str, source: Source, problems: P
         path, hint = _join(key, name), hints[field.name]
         if name in table:
             raw = table[name]
-        elif (variable := _variable(hint)) is not None:
+        elif (variable := variable_of(hint)) is not None:
             raw = {ENV: variable}
         else:
             raw = _ABSENT
@@ -225,13 +225,6 @@ def _container_of(hint: Any) -> Any:
 
 def _choices(hint: Any) -> list[str]:
     return [str(arg) for part in _plain(hint) if get_origin(part) is Literal for arg in get_args(part)]
-
-
-def _variable(hint: Any) -> str | None:
-    if get_origin(hint) is not Annotated:
-        return None
-    extras = [part.extra for part in get_args(hint)[1:] if isinstance(part, msgspec.Meta) and part.extra]
-    return next((extra[ENV] for extra in extras if ENV in extra), None)
 
 
 def _type_name(value: object) -> str:
