@@ -14,12 +14,6 @@ from tests.architecture.test_upstream_private import PRIVATE
 
 DISTRIBUTIONS = [ROOT / "core", *sorted(path.parent for path in (ROOT / "plugins").glob("*/pyproject.toml"))]
 
-BROUGHT_BY_OTHERS = {
-    # (distribution, what it imports): the plugin that brings it; it is imported only when that is in use.
-    ("core", "asyncmy"): "mysql_store",
-    ("core", "asyncpg"): "postgres_store",
-}
-
 
 def normalized(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
@@ -58,16 +52,8 @@ def test_what_is_imported_is_declared(folder):
     assert not {
         package: place
         for package, place in imported_packages(folder).items()
-        if (folder.name, package) not in BROUGHT_BY_OTHERS
-        and not distributions_of(package) & set(requirements(folder))
+        if not distributions_of(package) & set(requirements(folder))
     }
-
-
-@pytest.mark.parametrize(("place", "plugin"), BROUGHT_BY_OTHERS.items())
-def test_what_others_bring_is_declared_there(place, plugin):
-    folder, package = place
-    assert package in imported_packages(ROOT / folder), "not imported any more; take it off the list"
-    assert package in requirements(ROOT / "plugins" / plugin)
 
 
 @pytest.mark.parametrize("folder", DISTRIBUTIONS, ids=lambda folder: folder.name)

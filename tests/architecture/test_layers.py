@@ -23,6 +23,7 @@ LAYERS = (
     "logs",
     "settings",
     "sql.backends",  # connections to databases know nothing of threads;
+    "sql.functions",
     "sql.database",  # the interfaces of stores and migrations name the database that they use
     "interfaces",  # what plugins implement and are given
     "models",  # models behind endpoints that speak OpenAI's APIs

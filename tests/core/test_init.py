@@ -164,7 +164,7 @@ def test_another_installed_plugin_is_enabled_with_the_settings_that_have_a_varia
     config = written(folder)
     assert config["enabled"][-2:] == ["dice", "todo_tools"]
     assert config["plugins"]["dice"] == {
-        "sides": {"env": "DICE_SIDES", "default": 6},
+        "sides": {"env": "DICE_SIDES"},
         "log": "data/dice.log",
     }
     assert {"DICE_SIDES", "DICE_LICENCE"} <= set(variables_in(folder))
