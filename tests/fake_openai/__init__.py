@@ -5,7 +5,7 @@ sequences of the real APIs, and refuses with HTTP 400 what the real APIs refuse.
 served as ``POST /v1beta/openai/chat/completions``, as strict as Gemini's endpoint of that path and
 with its error bodies (`gemini_checks`), and ``POST /v1/audio/transcriptions`` tells what file it was
 sent. Nothing is random but the ids, and no control call is needed: the request alone decides the
-answer, but for ``-tN``.
+answer, but for ``-tN`` and ``-hN``.
 
 Model names
     ``fake`` followed by any of these options, in any order, e.g. ``fake-n200-d5``:
@@ -37,6 +37,8 @@ Model names
     -dMS        pause between two network writes, in milliseconds (default 0)
     -fMS        pause before the first token, in milliseconds (default 0)
     -kN         put N tokens in one network write (default 1)
+    -hN         hold a streamed answer of more than N tokens back after N, until ``POST
+                /__release`` or `State.release`
     Refusals by status
     -eSTATUS    answer with this HTTP status and OpenAI's error body for it
     -quota      answer 429 ``insufficient_quota``

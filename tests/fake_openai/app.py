@@ -54,6 +54,9 @@ class Upstream:
             elif (method, path) == ("POST", "/__reset"):
                 self.state.reset()
                 await send_json(send, 200, {})
+            elif (method, path) == ("POST", "/__release"):
+                self.state.release()
+                await send_json(send, 200, {})
             else:
                 raise RefusedError(f"Invalid URL ({method} {path})", status=404)
         except RefusedError as refusal:
@@ -82,7 +85,7 @@ class Upstream:
                 frames = garbled(stream, behaviour) if behaviour.garbled else stream.frames()
                 if behaviour.split:
                     send = splitting(send)
-                complete = await send_stream(frames, behaviour, scope, send, watching)
+                complete = await send_stream(frames, behaviour, scope, send, watching, self.state.released)
             else:
                 complete = await wait_whole(behaviour, answer.size, scope, watching)
                 if complete and behaviour.failed_after is not None and behaviour.failed_after <= answer.size:

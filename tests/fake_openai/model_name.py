@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
-_OPTION = re.compile(r"([ndfexkbszvwiat])(\d{1,7})")
+_OPTION = re.compile(r"([ndfhexkbszvwiat])(\d{1,7})")
 _LABEL = re.compile(r"[a-z0-9.]{2,}")
 # The options without a number, by the field they set to true.
 _FLAGS = {
@@ -41,6 +41,7 @@ class Behaviour:
     pause: float = 0.0
     first_pause: float = 0.0
     burst: int = 1
+    hold_after: int | None = None
     ending: Ending = "stop"
 
     # Refusals by status
@@ -140,6 +141,7 @@ def parse_model(name: str) -> Behaviour | None:
         pause=numbers.get("d", 0) / 1000,
         first_pause=numbers.get("f", 0) / 1000,
         burst=max(1, numbers.get("k", 1)),
+        hold_after=numbers.get("h"),
         ending=ending,
         status=numbers.get("e"),
         retry_after=numbers.get("a"),

@@ -77,7 +77,8 @@ async def serve(port: int = 0, app: Upstream | None = None) -> AsyncIterator[Ser
         log_config=None,
         access_log=False,
         date_header=False,  # would be stale: it is set by the loop that `_Server` replaces
-        timeout_graceful_shutdown=2,
+        timeout_keep_alive=3600,  # a client must not find its idle connection closed
+        timeout_graceful_shutdown=60,
     )
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listener]))

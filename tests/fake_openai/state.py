@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import asyncio
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,19 +16,19 @@ class State:
 
     started: answers begun, streamed or not; finished: answers sent in full, or ended on purpose by
     ``-vN``, ``-wN``, ``-xN`` or ``-zN``; aborted: answers whose client went away first, silent ones
-    (``-sN``) too; open: answers under way now; last_abort_at: `time.time()` of the newest abort, or
-    None; requests: all POSTs to an API; failures: scripted errors given, by model name with
-    ``-tN``; signatures: those of the tool calls made by signing models, by the call's id.
+    (``-sN``) too; open: answers under way now; requests: all POSTs to an API; failures: scripted
+    errors given, by model name with ``-tN``; signatures: those of the tool calls made by signing
+    models, by the call's id; released: set once answers of ``-hN`` are no longer held back.
     """
 
     started: int = 0
     finished: int = 0
     aborted: int = 0
     open: int = 0
-    last_abort_at: float | None = None
     requests: int = 0
     failures: Counter[str] = field(default_factory=Counter)
     signatures: dict[str, str] = field(default_factory=dict)
+    released: asyncio.Event = field(default_factory=asyncio.Event)
     log: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=KEPT_REQUESTS))
 
     def record(self, path: str, headers: dict[str, str], body: Any) -> None:
@@ -53,9 +53,12 @@ class State:
         self.open -= 1
         if aborted:
             self.aborted += 1
-            self.last_abort_at = time.time()
         else:
             self.finished += 1
+
+    def release(self) -> None:
+        """Let the answers go on that ``-hN`` holds back; those that begin later are not held."""
+        self.released.set()
 
     def stats(self) -> dict[str, Any]:
         """The counters as JSON-able data."""
@@ -64,14 +67,13 @@ class State:
             "finished": self.finished,
             "aborted": self.aborted,
             "open": self.open,
-            "last_abort_at": self.last_abort_at,
             "requests": self.requests,
         }
 
     def reset(self) -> None:
         """Forget all but `open`, which would go negative once those answers end."""
         self.started = self.finished = self.aborted = self.requests = 0
-        self.last_abort_at = None
         self.failures.clear()
         self.signatures.clear()
+        self.released.clear()
         self.log.clear()

@@ -42,6 +42,14 @@ async def _pause(watching: asyncio.Task[None], seconds: float) -> bool:
     return watching.done()
 
 
+async def _held(watching: asyncio.Task[None], released: asyncio.Event) -> bool:
+    """Wait until held answers are released; True if the client went away meanwhile."""
+    releasing = asyncio.create_task(released.wait())
+    await asyncio.wait({watching, releasing}, return_when=asyncio.FIRST_COMPLETED)
+    releasing.cancel()
+    return watching.done()
+
+
 def _headers(content_type: bytes) -> list[tuple[bytes, bytes]]:
     return [(b"content-type", content_type), (b"x-request-id", b"req_" + secrets.token_hex(16).encode())]
 
@@ -82,7 +90,7 @@ async def _stop(behaviour: Behaviour, scope: Scope, watching: asyncio.Task[None]
         _reset(scope)
     else:
         cut(scope)
-    await asyncio.wait({watching}, timeout=1)  # the server complains of an answer unfinished before that
+    await asyncio.wait({watching}, timeout=60)  # the server complains of an answer unfinished before that
     return True
 
 
@@ -105,8 +113,9 @@ async def send_stream(
     scope: Scope,
     send: Send,
     watching: asyncio.Task[None],
+    released: asyncio.Event,
 ) -> bool:
-    """Send frames, each with whether it is a token, at the model's pace.
+    """Send frames, each with whether it is a token, at the model's pace; `released` ends ``-hN``.
 
     Returns False if the client went away before the end.
     """
@@ -129,6 +138,8 @@ async def send_stream(
                 if pending:
                     await send({"type": "http.response.body", "body": b"".join(pending), "more_body": True})
                     pending = []
+                if tokens == behaviour.hold_after and await _held(watching, released):
+                    return False
                 if await _pause(watching, behaviour.pause if tokens else behaviour.first_pause):
                     return False
             tokens += 1

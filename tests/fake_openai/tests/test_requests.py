@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
 import time
 from typing import Any
@@ -24,6 +23,7 @@ from agents import (
 from openai import AsyncOpenAI
 
 from tests.fake_openai import Serving, serve
+from tests.support.waiting import LIMIT, until
 
 set_tracing_disabled(True)
 
@@ -47,13 +47,6 @@ def add(a: int, b: int) -> str:
 def agent_model(api: str, name: str, client: AsyncOpenAI) -> Model:
     kind = OpenAIResponsesModel if api == "responses" else OpenAIChatCompletionsModel
     return kind(model=name, openai_client=client)
-
-
-async def eventually(condition: Any, seconds: float = 1.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "not within the time"
-        await asyncio.sleep(0.005)
 
 
 # Streams, through the client
@@ -446,54 +439,56 @@ async def test_a_stream_is_cut_after_n_tokens(client: AsyncOpenAI, upstream: Ser
     with pytest.raises((openai.APIConnectionError, httpx2.TransportError)):
         await read()
     assert deltas == ["w0 ", "w1 ", "w2 "]
-    await eventually(lambda: upstream.state.open == 0)
+    await until(lambda: upstream.state.open == 0)
     assert upstream.state.stats()["aborted"] == 0
 
 
 @pytest.mark.parametrize(
     ("model", "stream"),
     [
-        ("fake-n1000-d50", True),
-        ("fake-n1000-d50", False),
-        ("fake-f60000", True),
-        ("fake-f60000", False),
+        ("fake-n100000-d50", True),
+        ("fake-n100000-d50", False),
+        ("fake-f600000", True),
+        ("fake-f600000", False),
         ("fake-n1000000", True),
     ],
 )
-async def test_an_abort_is_counted_within_a_second(
-    client: AsyncOpenAI, upstream: Serving, model: str, stream: bool
-) -> None:
+async def test_an_abort_is_counted(client: AsyncOpenAI, upstream: Serving, model: str, stream: bool) -> None:
     async def read() -> None:
         answer = await client.responses.create(model=model, input="hi", stream=stream)
         async for _ in answer:
             pass
 
     task = asyncio.create_task(read())
-    await eventually(lambda: upstream.state.open == 1)
-    await asyncio.sleep(0.05)
+    await until(lambda: upstream.state.open == 1)
     task.cancel()
-    cancelled_at = time.time()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await eventually(lambda: upstream.state.aborted == 1)
+    await until(lambda: upstream.state.aborted == 1)
     assert upstream.state.open == 0
     assert upstream.state.finished == 0
-    assert cancelled_at - 0.1 <= upstream.state.last_abort_at <= time.time()
 
 
-async def test_pacing_and_bursts(client: AsyncOpenAI) -> None:
-    async def arrivals(model: str) -> list[float]:
-        began = time.monotonic()
-        stream = await client.responses.create(model=model, input="hi", stream=True)
-        return [
-            time.monotonic() - began async for event in stream if event.type == "response.output_text.delta"
-        ]
+@pytest.mark.parametrize(
+    ("model", "least"),
+    [("fake-n4-f100-d50", 0.1 + 3 * 0.05), ("fake-n6-k3-d100", 0.1), ("fake-n1-f200", 0.2)],
+)
+async def test_pauses_last_as_long_as_the_name_says(client: AsyncOpenAI, model: str, least: float) -> None:
+    began = time.monotonic()
+    async for _ in await client.responses.create(model=model, input="hi", stream=True):
+        pass
+    assert time.monotonic() - began >= least
 
-    paced = await arrivals("fake-n4-f100-d50")
-    assert paced[0] >= 0.1
-    assert all(later - earlier >= 0.03 for earlier, later in itertools.pairwise(paced))
-    burst = await arrivals("fake-n6-k3-d100")
-    assert burst[2] - burst[0] < 0.05 < burst[3] - burst[2]
+
+async def test_the_tokens_of_a_burst_come_without_a_pause(client: AsyncOpenAI) -> None:
+    async with asyncio.timeout(LIMIT):
+        stream = await client.responses.create(model="fake-n6-k3-d600000", input="hi", stream=True)
+        seen = 0
+        async for event in stream:
+            seen += event.type == "response.output_text.delta"
+            if seen == 3:
+                break
+        await stream.close()
 
 
 async def test_bookkeeping_over_http(client: AsyncOpenAI, upstream: Serving) -> None:
@@ -502,7 +497,7 @@ async def test_bookkeeping_over_http(client: AsyncOpenAI, upstream: Serving) -> 
     async with httpx2.AsyncClient(base_url=root) as raw:
         stats = (await raw.get("/__stats")).json()
         assert stats == {
-            "started": 1, "finished": 1, "aborted": 0, "open": 0, "last_abort_at": None, "requests": 1,
+            "started": 1, "finished": 1, "aborted": 0, "open": 0, "requests": 1,
         }  # fmt: skip
         (request,) = (await raw.get("/__requests")).json()
         assert request["path"] == "/v1/responses"
@@ -527,7 +522,7 @@ async def test_serving_ends_with_streams_under_way() -> None:
         result = Runner.run_streamed(agent, "hi")
         events = result.stream_events()
         await anext(events)
-        await eventually(lambda: upstream.state.open == 1)
+        await until(lambda: upstream.state.open == 1)
         result.cancel()
         async for _ in events:
             pass
