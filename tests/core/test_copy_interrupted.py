@@ -13,9 +13,10 @@ from chatrack.sql import Database
 from chatrack.sql.copying import load_progress
 from tests.support.commands import mistake_of, run
 from tests.support.copying import Configs, configs, copy
-from tests.support.crash import LIMIT, run_killed, start
+from tests.support.crash import run_killed, start
 from tests.support.databases import KINDS
 from tests.support.seed import contents, fill
+from tests.support.waiting import LIMIT
 
 MAKING = [
     # The statement that the process does not live to run, while it makes the tables: MySQL keeps half of them.
@@ -123,16 +124,13 @@ def test_kill_after_kill_it_ends_one_day(source, bench):
 def test_told_to_stop_it_keeps_what_it_has_and_says_how_to_go_on(number, bench):
     source, target = bench.write("a"), bench.write("b")
     fill(source, count=300, each=10, large=False)
-    process = start("copy", "--from", str(source), "--to", str(target), folder=bench.folder, rows=2)
-    deadline = time.monotonic() + LIMIT
+    process = start("copy", "--from", str(source), "--to", str(target), folder=bench.folder, rows=1)
     while notes_in(bench.urls["b"]).get("chatrack_items", 0) < 10:
         assert process.is_alive(), (bench.folder / "command.log").read_text()
-        assert time.monotonic() < deadline
-    signalled = time.monotonic()
+        time.sleep(0.01)
     os.kill(process.pid, number)
     process.join(LIMIT)
     assert process.exitcode == 128 + number
-    assert time.monotonic() - signalled < 10
     log = (bench.folder / "command.log").read_text()
     assert log == "chatrack: interrupted; the same command goes on where it was\n"
     arrived = notes_in(bench.urls["b"])

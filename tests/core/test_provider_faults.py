@@ -18,6 +18,7 @@ from tests.support import recording_tools
 from tests.support.client import deltas_of, words
 from tests.support.plugins import installed_site
 from tests.support.serving import answer_of, errors_of, message, serving, text_of
+from tests.support.waiting import until, until_idle
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -383,7 +384,7 @@ async def test_nothing_is_under_way_after_a_failure(rack, model, asked):
     rack.become(model)
     client = rack.chat.server.assembly.default_agent.agent.model._client
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(client, "limits", Limits(idle=0.3 if "-s" in model else 10))
+        patched.setattr(client, "limits", Limits(**({"idle": 0.3} if "-s" in model else {})))
         thread, events = await rack.chat.create(asked)
     assert len(errors_of(events)) == 1
     assert rack.ran() == []
@@ -395,11 +396,6 @@ async def test_nothing_is_under_way_after_a_failure(rack, model, asked):
     assert not errors_of(events), events
     assert answer_of(events).count("call:note") == answer_of(events).count(NO_RESULT) <= 1
     assert THOUGHT.strip() not in answer_of(events)
-
-
-async def ended(chat):
-    while len(chat.server.turns):
-        await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize(
@@ -421,9 +417,9 @@ async def test_nothing_is_under_way_after_hanging_up(rack, model, asked, task):
                 assert event["item"]["workflow"]["tasks"][0]["type"] == task
                 assert statuses([event["item"]["workflow"]]) == {"loading"}
                 break
-        while naps and not rack.ran():
-            await asyncio.sleep(0.01)
-    await asyncio.wait_for(ended(rack.chat), 2)
+        if naps:
+            await until(rack.ran)
+    await until_idle(rack.chat)
     check_over(await rack.workflows(thread), 1)
     rack.become("fake")
     events = await rack.chat.say(thread, "history?")
@@ -443,9 +439,8 @@ async def test_hanging_up_while_something_is_being_written_stops_a_tool_at_once(
     async with rack.chat.stream("threads.create", input=message("call nap {}")) as events:
         thread = (await anext(events))["thread"]["id"]
         monkeypatch.setattr(store, "write", slow)
-        while not (rack.ran() and writing.is_set()):
-            await asyncio.sleep(0.01)
-    await asyncio.wait_for(ended(rack.chat), 2)
+        await until(lambda: rack.ran() and writing.is_set())
+    await until_idle(rack.chat)
     monkeypatch.undo()
     check_over(await rack.workflows(thread), 1)
     events = await rack.chat.say(thread, "history?")

@@ -756,7 +756,7 @@ def test_a_process_that_refuses_to_start_leaves_nothing_behind(name, folder, sit
     assert outcome.out == ""
     assert [entry.name for entry in folder.iterdir()] == ["config.toml"]
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", port), timeout=1)
+        socket.create_connection(("127.0.0.1", port))
 
 
 def test_a_process_whose_port_is_taken_leaves_nothing_behind(folder):

@@ -3,6 +3,7 @@
 import asyncio
 
 from tests.support.serving import answer_of, errors_of, is_delta, message, serving
+from tests.support.waiting import until_idle
 
 
 async def test_a_store_that_fails_at_the_end_is_an_error_event_and_leaves_the_thread_free(chat, monkeypatch):
@@ -41,7 +42,7 @@ async def test_an_unfinished_item_that_cannot_be_saved_holds_up_nobody_else(conf
     from chatrack.chat.turns.writer import TurnWriter
 
     async with serving(configure(model="fake-n60-d20", chat="checkpoint = 0.05")) as chat:
-        bad, _ = None, None
+        bad = None
         take_dirty = TurnWriter.take_dirty
 
         def fragile(self):
@@ -52,7 +53,7 @@ async def test_an_unfinished_item_that_cannot_be_saved_holds_up_nobody_else(conf
         monkeypatch.setattr(TurnWriter, "take_dirty", fragile)
         async with chat.stream("threads.create", input=message("one")) as one:
             bad = (await anext(one))["thread"]["id"]
-            thread, events = await asyncio.wait_for(chat.create("two"), 20)
+            thread, events = await chat.create("two")
             assert not errors_of(events)
             assert len(answer_of(events).split()) == 60
             rest = [event async for event in one]
@@ -68,10 +69,11 @@ async def test_a_write_that_was_begun_is_finished_whoever_is_cancelled(chat):
     from chatrack.interfaces import Lease, User
 
     written = []
-    gate = asyncio.Event()
+    begun, gate = asyncio.Event(), asyncio.Event()
 
     class Slow:
         async def write(self, lease, records, *, remove, pauses, uncommitted):
+            begun.set()
             await gate.wait()
             written.extend(record.id for record in records)
 
@@ -92,8 +94,8 @@ async def test_a_write_that_was_begun_is_finished_whoever_is_cancelled(chat):
         return asyncio.create_task(writer.emit(ThreadItemDoneEvent(item=item)))
 
     tasks = [done("a"), done("b")]
+    await begun.wait()
     for task in tasks:
-        await asyncio.sleep(0.01)
         task.cancel()
     await asyncio.wait(tasks)
     gate.set()
@@ -118,14 +120,11 @@ async def test_a_retry_that_is_stopped_undoes_nothing_of_what_was_there(configur
         thread, _ = await chat.create("tell me")
         await chat.say(thread, "echo: two")
         before = await chat.items(thread)
-        chat.server.assembly.default_agent.agent.model.model = "fake-n100-d20"
+        chat.server.assembly.default_agent.agent.model.model = "fake-h1"
         params = {"thread_id": thread, "item_id": before[0]["id"]}
         async with chat.stream("threads.retry_after_item", **params) as events:
             async for event in events:
                 if is_delta(event):
                     break
-        for _ in range(200):
-            if not len(chat.server.turns):
-                break
-            await asyncio.sleep(0.02)
+        await until_idle(chat)
         assert await chat.items(thread) == before

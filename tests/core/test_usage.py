@@ -1,12 +1,11 @@
 """Tokens are noted for each turn, agent and model, as far as the provider tells."""
 
-import asyncio
-
 from sqlalchemy import select
 from structlog.testing import capture_logs
 
 from chatrack.sql.tables import usage
-from tests.support.serving import message, serving
+from tests.support.serving import is_delta, message, serving
+from tests.support.waiting import until_idle
 
 
 async def rows_of(chat, thread):
@@ -26,17 +25,17 @@ async def test_a_turn_with_a_tool_notes_what_all_its_requests_used(configure):
         assert row.cached_tokens == 0
         assert row.reasoning_tokens == 0
         await chat.say(thread, "echo: again")
-        assert [one.requests for one in await rows_of(chat, thread)] == [2, 1]
+        assert [row.requests for row in await rows_of(chat, thread)] == [2, 1]
 
 
 async def test_a_turn_that_was_cancelled_before_the_provider_told_has_no_counts(configure):
-    async with serving(configure(model="fake-n200-d20")) as chat:
+    async with serving(configure(model="fake-h5")) as chat:
         async with chat.stream("threads.create", input=message("hello")) as stream:
-            thread = (await anext(stream))["thread"]["id"]
-            for _ in range(5):
-                await anext(stream)
-        while len(chat.server.turns):
-            await asyncio.sleep(0.02)
+            events = [await anext(stream)]
+            thread = events[0]["thread"]["id"]
+            while not is_delta(events[-1]):
+                events.append(await anext(stream))
+        await until_idle(chat)
         [row] = await rows_of(chat, thread)
         assert row.requests == 1
         assert row.input_tokens is None
@@ -54,7 +53,7 @@ async def test_the_log_of_a_turn_tells_the_tokens_of_each_agent_and_model(config
     async with serving(configure()) as chat:
         with capture_logs() as logs:
             await chat.create('call create_todo {"title": "milk"}')
-        [line] = [one for one in logs if one["event"] == "turn"]
+        [line] = [entry for entry in logs if entry["event"] == "turn"]
         [used] = line["usage"]
         assert (used["agent"], used["model"]) == ("helper", "openai/fake")
         assert used["input_tokens"] == line["input_tokens"] > 0

@@ -1,39 +1,35 @@
 """Talking to servers that are processes of their own."""
 
-import asyncio
 import contextlib
 import json
 import socket
-import time
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any
 
 from tests.support.process import Server
 from tests.support.serving import Chat, is_delta, message
+from tests.support.waiting import LIMIT, until
 
 
-async def say_when_free(
-    chat: Chat, thread_id: str, text: str, *, seconds: float, refusals: Collection[int] = (409,)
-) -> tuple[int, list[dict[str, Any]]]:
-    """Write into a thread, again and again while it is refused; give how often it was, and the events.
+async def say_when_free(chat: Chat, thread_id: str, text: str) -> tuple[int, list[dict[str, Any]]]:
+    """Send a message to a thread, again and again while the thread is busy.
 
-    Args:
-        chat: whom to ask.
-        thread_id: the thread.
-        text: the message.
-        seconds: how long to go on asking.
-        refusals: the statuses after which to ask again.
+    Returns:
+        How often it was refused, and the events of the answer.
     """
-    deadline = time.monotonic() + seconds
     refused = 0
-    while True:
+
+    async def say() -> str | None:
+        nonlocal refused
         response = await chat.call("threads.add_user_message", thread_id=thread_id, input=message(text))
         if response.status_code == 200:
-            return refused, events_in(response.text)
-        assert response.status_code in refusals, response.text
-        assert time.monotonic() < deadline, f"refused {refused} times: {response.text}"
+            return response.text
+        assert response.status_code == 409, response.text
         refused += 1
-        await asyncio.sleep(0.1)
+        return None
+
+    body = await until(say, otherwise=lambda: f"refused {refused} times")
+    return refused, events_in(body)
 
 
 @contextlib.asynccontextmanager
@@ -59,7 +55,7 @@ def connect(server: Server, *, receive_buffer: int | None = None) -> Iterator[so
     with socket.socket() as sock:
         if receive_buffer is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        sock.settimeout(60)
+        sock.settimeout(LIMIT)
         sock.connect(("127.0.0.1", int(server.url.rpartition(":")[2])))
         yield sock
 

@@ -1,6 +1,5 @@
 """A PostgreSQL server of the test's own, to be stopped, started again and frozen."""
 
-import asyncio
 import contextlib
 import os
 import pwd
@@ -18,7 +17,8 @@ import asyncpg
 import pytest
 from sqlalchemy import URL
 
-from tests.support.process import START, STOP, until
+from tests.support.process import START, STOP
+from tests.support.waiting import LIMIT, until
 
 FAST = signal.SIGINT
 """What `pg_ctl stop -m fast` sends: roll back, say goodbye."""
@@ -77,21 +77,24 @@ class Cluster:
     async def start(self) -> None:
         """Start it and wait until it answers."""
         self._process = self._spawn()
-        async with asyncio.timeout(START):
-            while True:
-                assert self._process.poll() is None, self._log.read_text()
-                try:
-                    await self.fetch("SELECT 1")
-                except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                    await asyncio.sleep(0.02)
-                else:
-                    return
+
+        async def answers() -> bool:
+            assert self._process is not None
+            assert self._process.poll() is None, self._log.read_text()
+            try:
+                await self.fetch("SELECT 1")
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                return False
+            return True
+
+        await until(answers, START, self._log.read_text)
 
     async def stop(self, how: signal.Signals = FAST) -> None:
         """Stop it and wait until it is gone: `FAST` or `IMMEDIATE`."""
-        assert self._process is not None
-        self._process.send_signal(how)
-        await until(lambda: self._process.poll() is not None, STOP, self._log.read_text)
+        process = self._process
+        assert process is not None
+        process.send_signal(how)
+        await until(lambda: process.poll() is not None, STOP, self._log.read_text)
 
     def freeze(self) -> None:
         """Let it take connections and answer nothing, like a machine that has other things to do."""
@@ -118,12 +121,12 @@ class Cluster:
             user=_USER,
             password=self.password,
             database=_DATABASE,
-            timeout=10,
+            timeout=LIMIT,
         )
         try:
             return list(await connection.fetch(statement))
         finally:
-            await connection.close(timeout=10)
+            await connection.close(timeout=LIMIT)
 
     def kill(self) -> None:
         """End it, whatever state it is in."""

@@ -16,14 +16,12 @@ import structlog
 from click.testing import CliRunner
 
 from chatrack.cli import main
+from tests.support.waiting import LIMIT
 
 EXECUTABLE = Path(sys.executable).with_name("chatrack")
 
 CLEAN = dict.fromkeys(("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_DEFAULT_MODEL", "LOG_LEVEL"))
 """Variables that the tester's own environment must not bring in."""
-
-LIMIT = 15.0
-"""A command that should have refused to start is told to stop after so many seconds."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ def run_process(*args: str, cwd: Path, env: dict[str, str] | None = None) -> Out
         env={**environ, **(env or {})},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=LIMIT,
         check=False,
     )
     return Outcome(done.returncode, done.stdout, done.stderr)

@@ -8,8 +8,7 @@ from typing import Any
 from sqlalchemy import Engine, event
 
 from tests.support.forked import context
-
-LIMIT = 60
+from tests.support.waiting import LIMIT
 
 
 def run_killed(*args: str, folder: Path, before: str = "", nth: int = 1, rows: int = 3) -> tuple[int, str]:

@@ -8,6 +8,7 @@ from sqlalchemy import URL
 
 from chatrack.sql import Database
 from tests.support.forked import context
+from tests.support.waiting import LIMIT
 
 
 def open_at_once(path: Path, count: int) -> list[int | None]:
@@ -17,14 +18,14 @@ def open_at_once(path: Path, count: int) -> list[int | None]:
     for opener in openers:
         opener.start()
     for opener in openers:
-        opener.join(60)
+        opener.join(LIMIT)
     return [opener.exitcode for opener in openers]
 
 
 def _open(path: str, barrier: Any) -> None:
     async def work() -> None:
         database = Database(URL.create("sqlite", database=path))
-        barrier.wait(60)
+        barrier.wait(LIMIT)
         await database.start()
         try:
             await database.write(

@@ -1,13 +1,11 @@
 """Chatrack and the fake upstream as processes of their own: what signals, crashes and restarts are tried on."""
 
-import asyncio
 import contextlib
 import os
 import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,18 +13,22 @@ from typing import Any, TypeVar
 import httpx
 
 from tests.support.forked import Forked
-from tests.support.serving import SHORT_LIVED, Chat
+from tests.support.serving import Chat
+from tests.support.waiting import LIMIT, until
 
 T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parents[2]
 CHATRACK = Path(sys.executable).with_name("chatrack")
 
-START = 60.0
-"""How long a process may take to start; many may be starting at the same time."""
+START = 2 * LIMIT
+"""Seconds that a process may take to start: many start at the same time, and each imports a great deal."""
 
-STOP = 30.0
-"""How long a process may take to stop, beyond the grace that it was given."""
+STOP = LIMIT
+"""Seconds that a process may take to stop, beyond the grace period that it was given."""
+
+NO_REUSE = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+"""No connection is used twice: a server closes idle ones when it likes, and a request may be on its way then."""
 
 _URL = re.compile(r"\bready\b.*\burl=(http://\S+)")
 _LISTENING = re.compile(r"listening on (http://\S+)")
@@ -118,24 +120,25 @@ class Server(Process):
         """Wait until it is able to serve."""
         self.url = await self._find_url(_URL)
         async with self.http() as http:
-            deadline = time.monotonic() + START
-            while (await http.get("/ready")).status_code != 200:
-                assert time.monotonic() < deadline, self.log()
-                await asyncio.sleep(0.02)
+
+            async def is_ready() -> bool:
+                return (await http.get("/ready")).status_code == 200
+
+            await until(is_ready, START, self.log)
         return self
 
     @contextlib.asynccontextmanager
     async def http(self, **options: Any) -> AsyncIterator[httpx.AsyncClient]:
         """A plain HTTP client of it."""
-        settings = {"timeout": 60, "trust_env": False, "limits": SHORT_LIVED, **options}
+        # `verify=False` saves loading certificates, which nothing here has.
+        settings = {"timeout": LIMIT, "trust_env": False, "verify": False, "limits": NO_REUSE, **options}
         async with httpx.AsyncClient(base_url=self.url, **settings) as http:
             yield http
 
     @contextlib.asynccontextmanager
     async def chat(self) -> AsyncIterator[Chat]:
         """A ChatKit client of it."""
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
-        async with self.http(limits=limits) as http:
+        async with self.http() as http:
             yield Chat(http)
 
     def workers(self) -> list[int]:
@@ -181,15 +184,24 @@ class Upstream(Process):
     async def stats(self) -> dict[str, Any]:
         """Its counters."""
         address = self.url.removesuffix("/v1") + "/__stats"
-        async with httpx.AsyncClient(timeout=60, trust_env=False) as http:
+        async with httpx.AsyncClient(timeout=LIMIT, trust_env=False, verify=False) as http:
             return dict((await http.get(address)).json())
 
-    async def until(self, counter: str, at_least: int, seconds: float = STOP) -> dict[str, Any]:
-        """Wait until a counter has got somewhere; give all of them."""
-        deadline = time.monotonic() + seconds
-        while (stats := await self.stats())[counter] < at_least:
-            assert time.monotonic() < deadline, f"{counter} is not {at_least}: {stats}"
-            await asyncio.sleep(0.02)
+    async def release(self) -> None:
+        """Let the answers go on that it holds back."""
+        address = self.url.removesuffix("/v1") + "/__release"
+        async with httpx.AsyncClient(timeout=LIMIT, trust_env=False, verify=False) as http:
+            assert (await http.post(address)).status_code == 200
+
+    async def until(self, counter: str, at_least: int, seconds: float = LIMIT) -> dict[str, Any]:
+        """Wait until a counter has reached a value, and return all counters."""
+        stats: dict[str, Any] = {}
+
+        async def reached() -> bool:
+            stats.update(await self.stats())
+            return stats[counter] >= at_least
+
+        await until(reached, seconds, lambda: f"{counter} is not {at_least}: {stats}")
         return stats
 
 
@@ -283,22 +295,3 @@ def _plain_environ() -> dict[str, str]:
     """What any process needs, without a variable that would configure Chatrack or send its traffic elsewhere."""
     kept = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ")
     return {"PYTHONUNBUFFERED": "1", **{name: os.environ[name] for name in kept if name in os.environ}}
-
-
-async def until(
-    condition: Callable[[], T | None],
-    seconds: float,
-    otherwise: Callable[[], str] = lambda: "it did not happen",
-) -> T:
-    """Wait until a condition gives something; give that.
-
-    Args:
-        condition: asked again and again.
-        seconds: how long.
-        otherwise: says what is wrong when the time is up.
-    """
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, otherwise()
-        await asyncio.sleep(0.02)
-    return found

@@ -13,6 +13,7 @@ import pytest
 from chatrack import ModelProvider
 from chatrack.testing import ProviderContract, RefusedModel
 from tests.fake_openai import Serving, serve
+from tests.support.waiting import LIMIT
 
 KEY = "sk-3f9a8c-right"
 WRONG_KEY = "sk-7d21e0b4-wrong"
@@ -32,7 +33,7 @@ def serving_beside() -> Iterator[Serving]:
 
     thread = threading.Thread(target=asyncio.run, args=(run(),))
     thread.start()
-    upstream, loop, end = started.result(timeout=10)
+    upstream, loop, end = started.result(LIMIT)
     yield upstream
     loop.call_soon_threadsafe(end.set)
     thread.join()

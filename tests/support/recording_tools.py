@@ -35,7 +35,7 @@ async def recite(length: int) -> str:
 async def nap() -> str:
     """Take long."""
     RAN.append(("nap",))
-    await asyncio.sleep(60)
+    await asyncio.sleep(600)
     return "slept"
 
 

@@ -17,9 +17,7 @@ from chatrack.chat import ChatrackServer
 from chatrack.http.app import create_app
 from chatrack.http.process import bind
 from chatrack.http.protocol import Protocol
-
-SHORT_LIVED = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=2)
-"""Connections are given up before the server does so: after five seconds both would, and a request be lost between."""
+from tests.support.waiting import LIMIT, until, until_no_tasks
 
 EVENT: TypeAdapter[ThreadStreamEvent] = TypeAdapter(ThreadStreamEvent)
 
@@ -159,24 +157,20 @@ async def serving(config: Path, *, environ: dict[str, str] | None = None) -> Asy
                 lifespan="off",
                 log_config=None,
                 access_log=False,
+                timeout_keep_alive=3600,
             )
             process = uvicorn.Server(uvicorn_config)
             task = asyncio.create_task(process._serve([sock]))
             try:
-                while not process.started:
-                    await asyncio.sleep(0.01)
+                await until(lambda: process.started)
                 url = f"http://127.0.0.1:{sock.getsockname()[1]}"
+                # `verify=False` saves loading certificates, which nothing here has.
                 async with httpx.AsyncClient(
-                    base_url=url, timeout=30, trust_env=False, limits=SHORT_LIVED
+                    base_url=url, timeout=LIMIT, trust_env=False, verify=False
                 ) as http:
                     yield Chat(http, assembly.config.server.path, server)
             finally:
                 await server.turns.close()
                 process.should_exit = True
                 await task
-    for _ in range(50):
-        left = asyncio.all_tasks() - before - {asyncio.current_task()}
-        if not left:
-            break
-        await asyncio.sleep(0.02)
-    assert not left, f"tasks were left behind: {left}"
+    await until_no_tasks(before)
