@@ -12,23 +12,16 @@ from chatrack.builtin.demo.responses import MODEL
 
 
 class DemoProvider(ModelProvider):
-    """Gives the demo model.
-
-    Args:
-        delay: seconds between two words of a streamed answer.
-    """
+    """Provides the demo model, which pauses for `delay` seconds between two words."""
 
     def __init__(self, delay: float) -> None:
         self._model = DemoModel(delay)
 
     def get_model(self, model_name: str | None) -> Model:
-        """Give the model.
-
-        Args:
-            model_name: `demo`, or None for the same.
+        """Return the model `demo`, also for None.
 
         Raises:
-            StartupError: another name was asked for.
+            StartupError: the name is another one.
         """
         if model_name not in {None, MODEL}:
             raise StartupError(f'the demo provider has no model "{model_name}"; its only model is "{MODEL}"')
@@ -51,5 +44,5 @@ class DemoProviderPlugin:
 
     @hookimpl
     def model_providers(self) -> Mapping[str, ModelProvider]:
-        """Give the provider."""
+        """Return the provider."""
         return {"demo": self._provider}

@@ -1,27 +1,22 @@
-"""The demo model: the Agents SDK's interface of a model over the rules."""
+"""The demo model, as the Agents SDK calls it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from agents import Handoff, ModelResponse, ModelSettings, ModelTracing, Tool, TResponseInputItem, Usage
-from agents.agent_output import AgentOutputSchemaBase
+from agents import Handoff, ModelResponse, Tool, Usage
 from agents.items import TResponseStreamEvent
 from openai.types.responses import Response
-from openai.types.responses.response_prompt_param import ResponsePromptParam
 
 from chatrack import Model
-from chatrack.builtin.demo.conversation import read
-from chatrack.builtin.demo.deciding import decide
-from chatrack.builtin.demo.offers import offers
-from chatrack.builtin.demo.responses import events, respond
+from chatrack.builtin.demo.parser import read_conversation
+from chatrack.builtin.demo.policy import decide
+from chatrack.builtin.demo.responses import build_response, stream_events
+from chatrack.builtin.demo.tool_specs import tool_specs
 
 
 class DemoModel(Model):
     """A model without a language model: no key, no network, and the same answer to the same conversation.
-
-    It understands simple English orders, and uses the tools and handoffs it is offered by their names and
-    schemas alone.
 
     Args:
         delay: seconds between two words of a streamed answer.
@@ -30,62 +25,34 @@ class DemoModel(Model):
     def __init__(self, delay: float = 0.0) -> None:
         self.delay = delay
 
-    async def get_response(
-        self,
-        system_instructions: str | None,
-        input: str | list[TResponseInputItem],  # noqa: A002  (the SDK's name)
-        model_settings: ModelSettings,
-        tools: list[Tool],
-        output_schema: AgentOutputSchemaBase | None,
-        handoffs: list[Handoff[Any, Any]],
-        tracing: ModelTracing,
-        *,
-        previous_response_id: str | None,
-        conversation_id: str | None,
-        prompt: ResponsePromptParam | None,
-    ) -> ModelResponse:
-        """Answer in one piece; arguments as in the Agents SDK."""
-        await asyncio.sleep(0)
-        response = _respond(system_instructions, input, tools, handoffs)
-        used = response.usage
-        assert used is not None
-        return ModelResponse(
-            output=response.output,
-            usage=Usage(
-                requests=1,
-                input_tokens=used.input_tokens,
-                input_tokens_details=used.input_tokens_details,
-                output_tokens=used.output_tokens,
-                output_tokens_details=used.output_tokens_details,
-                total_tokens=used.total_tokens,
-            ),
-            response_id=response.id,
-        )
+    async def get_response(self, *args: Any, **kwargs: Any) -> ModelResponse:
+        """Return the whole answer; arguments as in the Agents SDK."""
+        response = _respond(*args, **kwargs)
+        usage = Usage(requests=1, **dict(response.usage or ()))
+        return ModelResponse(output=response.output, usage=usage, response_id=response.id)
 
-    async def stream_response(
-        self,
-        system_instructions: str | None,
-        input: str | list[TResponseInputItem],  # noqa: A002  (the SDK's name)
-        model_settings: ModelSettings,
-        tools: list[Tool],
-        output_schema: AgentOutputSchemaBase | None,
-        handoffs: list[Handoff[Any, Any]],
-        tracing: ModelTracing,
-        *,
-        previous_response_id: str | None,
-        conversation_id: str | None,
-        prompt: ResponsePromptParam | None,
-    ) -> AsyncIterator[TResponseStreamEvent]:
-        """Answer word by word; arguments as in the Agents SDK."""
-        for event in events(_respond(system_instructions, input, tools, handoffs)):
+    async def stream_response(self, *args: Any, **kwargs: Any) -> AsyncIterator[TResponseStreamEvent]:
+        """Return the events of the answer, word by word; arguments as in the Agents SDK."""
+        for event in stream_events(_respond(*args, **kwargs)):
             if event.type == "response.output_text.delta":
-                await asyncio.sleep(self.delay)  # also with no delay: others must get their turn
+                await asyncio.sleep(self.delay)  # even for 0 seconds: other tasks get their turn
             yield event
 
 
 def _respond(
-    instructions: str | None, given: object, tools: list[Tool], handoffs: list[Handoff[Any, Any]]
+    system_instructions: str | None,
+    input: object,  # noqa: A002  (the SDK's name)
+    model_settings: object,
+    tools: Sequence[Tool],
+    output_schema: object,
+    handoffs: Sequence[Handoff[Any, Any]],
+    *others: object,
+    **options: object,
 ) -> Response:
-    decision = decide(read(given), instructions, offers(tools, handoffs))
-    size = len(instructions or "") + len(str(given))
-    return respond(decision, read=size)
+    instructions = system_instructions or ""
+    size = len(instructions) + len(str(input))
+    try:
+        decision = decide(read_conversation(input), instructions, tool_specs(tools, handoffs))
+        return build_response(decision, input_size=size)
+    except RecursionError:
+        return build_response("I cannot read JSON that is nested so deeply.", input_size=size)
