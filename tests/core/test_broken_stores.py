@@ -119,14 +119,30 @@ BROKEN = {
         ],
         r"Mine\.write gave None and did not raise LeaseLost",
     ),
+    "a turn that has lost its thread is withdrawn": (
+        """
+    async def withdraw_turn(self, thread_id, context, *, turn_id, **more):
+        held = await self.row("turn_id", "leases", "thread_id", thread_id)
+        if held is not None and held[0] is not None:
+            turn_id = held[0]
+        return await super().withdraw_turn(thread_id, context, turn_id=turn_id, **more)
+""",
+        [
+            f"test_a_turn_that_does_not_hold_the_thread_is_not_withdrawn[{created}-{loss}]"
+            for loss in ("taken_over", "followed", "recreated")
+            for created in (False, True)
+        ],
+        r"assert True is False",
+    ),
 }
 
 
 NEAR = {
-    "the thread of another user can be read": "t7",
-    "a cursor skips threads of the same moment": "t14 or page",
+    "the thread of another user can be read": "elses or alike",
+    "a cursor skips threads of the same moment": "same_moment or page",
     "half of a write is lost when its caller is cancelled": "cancelled and (write or keep)",
     "a stale fence is accepted": "stale or anew or refused",
+    "a turn that has lost its thread is withdrawn": "withdrawn",
 }
 """The part of the contract that is run over each: all of it takes a while, and is run over the sound one."""
 

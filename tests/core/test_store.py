@@ -5,6 +5,7 @@ import importlib
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 from chatkit.types import FileAttachment, UserMessageItem
 from sqlalchemy import URL, inspect, select, text
@@ -12,7 +13,7 @@ from sqlalchemy import URL, inspect, select, text
 from chatrack.clock import from_micros, to_micros, to_wire
 from chatrack.errors import NotFound, StartupError
 from chatrack.ids import new_id
-from chatrack.interfaces import LOCAL_USER, Lease, RequestContext, ThreadRecord
+from chatrack.interfaces import LOCAL_USER, Lease, RequestContext, ThreadRecord, User
 from chatrack.interfaces.records import ItemRecord, PauseRecord, UsageRecord, item_to_record
 from chatrack.sql import Database, SQLStore, migrate, store_migrations
 from chatrack.sql.tables import feedback, metadata, usage
@@ -150,6 +151,21 @@ async def test_usage_that_is_noted_again_replaces_what_was_noted(store, database
     )
     await store.end_turn(again, usage=[used, counted])
     assert await rows(database, usage.c.turn_id, usage.c.input_tokens) == [(lease.turn_id, 2**40)]
+
+
+async def test_usage_of_another_user_is_not_replaced(store, database):
+    used = UsageRecord(turn_id="trn_1", agent="a", model="m", thread_id="thr_1", created_at=1, requests=1)
+    await store.save_usage([used], MINE)
+    stranger = RequestContext(user=User(id="stranger"), request_id="req_test")
+    other = msgspec.structs.replace(used, agent="b")
+    with pytest.raises(NotFound):
+        await store.save_usage([other, msgspec.structs.replace(used, requests=99)], stranger)
+    assert await rows(database, usage.c.user_id, usage.c.agent, usage.c.requests) == [("local", "a", 1)]
+    await store.save_usage([other, msgspec.structs.replace(used, requests=2)], MINE)
+    assert await rows(database, usage.c.user_id, usage.c.agent, usage.c.requests) == [
+        ("local", "a", 2),
+        ("local", "b", 1),
+    ]
 
 
 async def test_a_thread_leaves_nothing_behind_but_what_was_used(store, database):

@@ -250,6 +250,35 @@ class Store(chatkit.store.Store[RequestContext], ABC):
         """
 
     @abstractmethod
+    async def withdraw_turn(
+        self,
+        thread_id: str,
+        context: RequestContext,
+        *,
+        turn_id: str,
+        created: bool,
+        items: Sequence[str] = (),
+        attachments: Sequence[Attachment] = (),
+    ) -> bool:
+        """Undo a `begin_turn` whose outcome is unknown because the connection broke, in one transaction.
+
+        Does nothing if the turn does not hold the thread, whether it never began or has lost the thread. What
+        `after_interruption` wrote stays, since it is about the turn before.
+
+        Args:
+            thread_id: the thread.
+            context: whose it is.
+            turn_id: the turn.
+            created: whether `begin_turn` was to create the thread, which is then deleted.
+            items: ids of the items that opened the turn, to be removed; unknown ones are ignored.
+            attachments: the records of the files that became this thread's, which have no thread again. Files that
+                another message of the thread has, files of other threads and unknown ones are ignored.
+
+        Returns:
+            Whether the turn held the thread.
+        """
+
+    @abstractmethod
     async def start_history_at(self, lease: Lease, seq: int) -> None:
         """Note from which sequence on the model is shown the thread."""
 
@@ -279,6 +308,16 @@ class Store(chatkit.store.Store[RequestContext], ABC):
 
         Raises:
             NotFound: no such thread, or no such item in it; nothing was kept.
+        """
+
+    @abstractmethod
+    async def save_usage(self, records: Sequence[UsageRecord], context: RequestContext) -> None:
+        """Store the usage of models when its turn has ended already; the thread may have been deleted.
+
+        A record replaces the one of the same turn, agent and model.
+
+        Raises:
+            NotFound: a turn is someone else's; nothing was stored.
         """
 
     @abstractmethod

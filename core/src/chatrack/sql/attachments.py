@@ -10,7 +10,7 @@ from chatrack.interfaces.records import dump_attachment, load_attachment
 from chatrack.interfaces.user import User
 from chatrack.sql.ownership import owned_by, owner_row, owner_values
 from chatrack.sql.reading import fetch_in, load_thread
-from chatrack.sql.tables import attachments
+from chatrack.sql.tables import attachments, items
 
 _MINE = (attachments.c.id == bindparam("attachment"), owned_by(attachments))
 
@@ -60,6 +60,36 @@ async def claim(connection: AsyncConnection, attachment: Attachment, user: User)
     )
     if claimed.rowcount == 0:
         raise NotFound("There is no such attachment.", field="params.input.attachments")
+
+
+async def is_used(connection: AsyncConnection, attachment_id: str, thread_id: str, user: User) -> bool:
+    """Return whether a message of a thread has an attachment."""
+    used = select(items.c.id).where(
+        items.c.thread_id == bindparam("thread"),
+        owned_by(items),
+        items.c.type == "user_message",
+        items.c.data.contains(attachment_id, autoescape=True),
+    )
+    found = await connection.execute(used.limit(1), owner_values(user, thread=thread_id))
+    return found.first() is not None
+
+
+async def hand_back(connection: AsyncConnection, attachment: Attachment, thread_id: str, user: User) -> None:
+    """Undo `claim`. An attachment that the thread does not have is left alone.
+
+    Args:
+        connection: inside a transaction.
+        attachment: the record, with or without the thread's id in it.
+        thread_id: the thread.
+        user: whose it is.
+    """
+    free = attachment.model_copy(update={"thread_id": None})
+    await connection.execute(
+        update(attachments)
+        .where(*_MINE, attachments.c.thread_id == bindparam("thread"))
+        .values(thread_id=None, data=dump_attachment(free)),
+        owner_values(user, attachment=attachment.id, thread=thread_id),
+    )
 
 
 async def load(connection: AsyncConnection, attachment_id: str, user: User) -> Attachment:

@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, Select, bindparam, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import Insert
 
-from chatrack.errors import LeaseLost, ThreadBusy
+from chatrack.errors import LeaseLost, NotFound, ThreadBusy
 from chatrack.interfaces.lease import Lease
 from chatrack.interfaces.user import User
 from chatrack.sql import reading
@@ -75,6 +75,18 @@ async def grant_new(
     lease = Lease(thread_id=thread_id, turn_id=turn_id, fence=1, user=user)
     await _store(connection, database, lease, seconds)
     return Grant(lease=lease, next_seq=1)
+
+
+async def find_held(connection: AsyncConnection, thread_id: str, turn_id: str, user: User) -> Lease | None:
+    """Return the lease of a turn if it holds the thread, which is then locked until the transaction ends."""
+    try:
+        await reading.lock_thread(connection, thread_id, user)
+    except NotFound:
+        return None
+    row = (await connection.execute(_LEASE, owner_values(user, thread=thread_id))).one_or_none()
+    if row is None or row.turn_id != turn_id:
+        return None
+    return Lease(thread_id=thread_id, turn_id=turn_id, fence=row.fence, user=user)
 
 
 async def check(connection: AsyncConnection, lease: Lease) -> int:

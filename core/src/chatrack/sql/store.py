@@ -201,6 +201,34 @@ class SQLStore(Store):
 
         await self.database.write(work)
 
+    async def withdraw_turn(
+        self,
+        thread_id: str,
+        context: RequestContext,
+        *,
+        turn_id: str,
+        created: bool,
+        items: Sequence[str] = (),
+        attachments: Sequence[Attachment] = (),
+    ) -> bool:
+        user = context.user
+
+        async def work(connection: AsyncConnection) -> bool:
+            lease = await lease_rows.find_held(connection, thread_id, turn_id, user)
+            if lease is None:
+                return False
+            await item_rows.remove(connection, thread_id, items, user=user)
+            for attachment in attachments:
+                if created or not await attachment_rows.is_used(connection, attachment.id, thread_id, user):
+                    await attachment_rows.hand_back(connection, attachment, thread_id, user)
+            if created:
+                await thread_rows.remove(connection, thread_id, user)
+            else:
+                await lease_rows.release(connection, lease)
+            return True
+
+        return await self.database.write(work)
+
     async def start_history_at(self, lease: Lease, seq: int) -> None:
         async def work(connection: AsyncConnection) -> None:
             await lease_rows.check(connection, lease)
@@ -237,6 +265,13 @@ class SQLStore(Store):
         async def work(connection: AsyncConnection) -> None:
             await reading.lock_thread(connection, thread_id, user)
             await feedback_rows.save(connection, self.database, thread_id, wanted, kind, user=user)
+
+        await self.database.write(work)
+
+    async def save_usage(self, records: Sequence[UsageRecord], context: RequestContext) -> None:
+        async def work(connection: AsyncConnection) -> None:
+            await usage_rows.require_own_turns(connection, records, user=context.user)
+            await usage_rows.put(connection, self.database, records, user=context.user)
 
         await self.database.write(work)
 

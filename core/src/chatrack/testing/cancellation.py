@@ -159,6 +159,15 @@ def writing(scene: Scene) -> dict[str, Call]:
             scene.files[0].model_copy(update={"name": "b", "thread_id": chat.id}), me
         ),
         "delete_attachment": lambda: store.delete_attachment(scene.files[0].id, me),
+        "save_usage": lambda: store.save_usage([usage], me),
+        "withdraw_turn": lambda: store.withdraw_turn(
+            chat.id,
+            me,
+            turn_id=lease.turn_id,
+            created=False,
+            items=[scene.one.id, scene.two.id],
+            attachments=scene.files,
+        ),
     }
 
 

@@ -12,6 +12,7 @@ from chatrack.testing.paging import PagingContract
 from chatrack.testing.pauses import PausesContract
 from chatrack.testing.threads import ThreadsContract
 from chatrack.testing.turns import TurnsContract
+from chatrack.testing.withdrawal import WithdrawalContract
 
 
 @pytest.mark.asyncio
@@ -23,6 +24,7 @@ class StoreContract(
     HistoryContract,
     LeasesContract,
     TurnsContract,
+    WithdrawalContract,
     PausesContract,
     CancellationContract,
 ):

@@ -11,7 +11,7 @@ import msgspec
 from chatrack.errors import LeaseLost, NotFound
 from chatrack.ids import new_id
 from chatrack.interfaces.lease import Lease
-from chatrack.interfaces.records import ItemRecord, record_to_item, record_to_thread
+from chatrack.interfaces.records import ItemRecord, UsageRecord, record_to_item, record_to_thread
 from chatrack.interfaces.store import Store
 from chatrack.interfaces.user import User
 from chatrack.testing.factories import Chat, as_user, file, fresh_user, message
@@ -84,6 +84,9 @@ class Property:
         self.lease = Lease(thread_id=self.chat.id, turn_id=self.turn_id, fence=1, user=owner)
         self.item = self.chat.says("one", self.lease)
         self.waiting = self.chat.says("two", self.lease)
+        self.usage = UsageRecord(
+            turn_id=self.turn_id, agent="a", model="m", thread_id=self.chat.id, created_at=0
+        )
 
     async def save(self) -> "Property":
         """Store it, in the middle of a turn."""
@@ -93,6 +96,7 @@ class Property:
             self.item, self.chat.hides(), self.waiting, turn_id=self.turn_id, attachments=[self.file]
         )
         await self.store.write(self.lease, pauses=[self.chat.waits(self.waiting)])
+        await self.store.save_usage([self.usage], self.context)
         return self
 
     async def state(self) -> dict[str, object]:
@@ -147,6 +151,16 @@ def attempts(store: Store, his: Property, mine: Chat, lease: Lease) -> dict[str,
     def take(loose: bool) -> Awaitable[Lease]:
         attachment = (his.loose if loose else his.file).model_copy(update={"thread_id": new.id})
         return new.open(attachments=[attachment])
+
+    def withdraw(thread_id: str, turn_id: str, *, created: bool) -> Awaitable[bool]:
+        return store.withdraw_turn(
+            thread_id,
+            me,
+            turn_id=turn_id,
+            created=created,
+            items=[item],
+            attachments=[his.file, his.loose],
+        )
 
     def items(*records: ItemRecord) -> list[Any]:
         return [record_to_item(record) for record in records]
@@ -214,6 +228,13 @@ def attempts(store: Store, his: Property, mine: Chat, lease: Lease) -> dict[str,
             *(Attempt(partial(store.end_turn, lease, [one]), ANYTHING) for one in theirs),
             Attempt(lambda: store.end_turn(lease, replace=[item]), ANYTHING),
         ],
+        "withdraw_turn": [
+            *(
+                Attempt(partial(withdraw, thread, his.turn_id, created=created), gives=False)
+                for created in (False, True)
+            ),
+            Attempt(partial(withdraw, mine.id, lease.turn_id, created=False), ANYTHING),
+        ],
         "start_history_at": lost(lambda one: store.start_history_at(one, 3)),
         # -- the rest
         "set_title": denied(lambda: store.set_title(thread, "stolen", me)),
@@ -248,4 +269,5 @@ def attempts(store: Store, his: Property, mine: Chat, lease: Lease) -> dict[str,
             lambda: store.delete_attachment(his.file.id, me),
             lambda: store.delete_attachment(his.loose.id, me),
         ),
+        "save_usage": [Attempt(lambda: store.save_usage([his.usage], me), ANYTHING)],
     }

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
 from chatrack.clock import to_micros
@@ -198,6 +199,18 @@ class TurnsContract:
         await store.end_turn(again, usage=[unknown, counted, unknown])
         assert await chat.words() == ["hi"]
         assert not (await chat.begin()).interrupted
+
+    async def test_usage_is_saved_outside_of_a_turn_even_if_the_thread_is_gone(self, store: Store) -> None:
+        chat = Chat(store)
+        lease = await chat.open(chat.says())
+        used = UsageRecord(
+            turn_id=lease.turn_id, agent="a", model="m", thread_id=chat.id, created_at=to_micros(MOMENT)
+        )
+        await store.save_usage([used, msgspec.structs.replace(used, agent="b", requests=1)], chat.context)
+        await store.end_turn(lease, usage=[used])
+        await store.delete_thread(chat.id, chat.context)
+        await store.save_usage([used, msgspec.structs.replace(used, requests=2)], chat.context)
+        await store.save_usage([], chat.context)
 
     async def test_a_turn_of_a_moment_is_one_too(self, store: Store) -> None:
         chat = Chat(store)
