@@ -47,7 +47,11 @@ def store_tables(kind: str, url: str, **settings: object) -> str:
         values: dict[str, object] = {"path": make_url(url).database, **settings}
     else:
         values = {"url": url, **_POOL, **settings}
-    lines = [f"{name} = {json.dumps(value)}" for name, value in values.items()]
+    # Infinity and NaN, which JSON does not have, are inf and nan in TOML.
+    lines = [
+        f"{name} = {value if isinstance(value, float) else json.dumps(value)}"
+        for name, value in values.items()
+    ]
     return "\n".join([f"[plugins.{PLUGINS[kind]}]", *lines, ""])
 
 

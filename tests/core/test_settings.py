@@ -324,6 +324,12 @@ def test_every_mistake_is_reported_with_its_key_and_what_was_expected(refused):
     ]
 
 
+@pytest.mark.parametrize("number", [float("inf"), float("-inf"), float("nan"), "inf", "nan"])
+def test_a_number_that_is_not_finite_is_a_mistake(refused, number):
+    table = {"ratio": {"env": "RATIO"}} if isinstance(number, str) else {"ratio": number}
+    assert refused(table, RATIO=str(number)) == ["config.toml: plugins.demo.ratio: expected a finite `float`"]
+
+
 def test_a_missing_setting_is_an_error_if_it_is_required(refused):
     assert refused({}, Needy) == [
         f"config.toml: plugins.demo.{name}: missing; it is required" for name in ("account", "size", "key")

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import math
 import shutil
 import socket
 import sys
@@ -149,7 +150,10 @@ def test_the_url_of_another_kind_of_server_is_one_plain_line(configure, kind):
         ("pool_size", "many"),
         ("max_overflow", -1),
         ("pool_timeout", 0),
+        ("pool_timeout", math.inf),
         ("statement_timeout", -1),
+        ("statement_timeout", math.inf),
+        ("statement_timeout", math.nan),
         ("auto_migrate", "yes"),
         ("pool", 3),
     ],

@@ -1,6 +1,7 @@
 """Tables of config.toml to structs, collecting every mistake with its file and key."""
 
 import difflib
+import math
 import re
 import types
 from collections.abc import Iterable, Mapping
@@ -154,10 +155,14 @@ def _convert(raw: Any, hint: Any, key: str, source: Source, problems: Problems, 
         ]
         return _ABSENT if any(part is _ABSENT for part in parts) else _container_of(hint)(parts)
     try:
-        return msgspec.convert(raw, hint, strict=not textual, dec_hook=_hook(source))
+        value = msgspec.convert(raw, hint, strict=not textual, dec_hook=_hook(source))
     except (msgspec.ValidationError, ValueError) as error:
         problems.add(key, _expectation(error, raw, hint))
         return _ABSENT
+    if isinstance(value, float) and not math.isfinite(value):
+        problems.add(key, "expected a finite `float`")
+        return _ABSENT
+    return value
 
 
 def _hook(source: Source) -> Any:
