@@ -155,3 +155,19 @@ else:
     raise AssertionError("the mistake was not noticed")
 """
     assert loaded_by(code) == set()
+
+
+@pytest.mark.parametrize("text", [None, "enabled = [\n"], ids=["no file", "not TOML"])
+@pytest.mark.parametrize("command", ["check", "serve"])
+def test_a_command_without_a_readable_config_loads_no_heavy_library(command, text, tmp_path):
+    path = tmp_path / "config.toml"
+    if text is not None:
+        path.write_text(text)
+    code = f"""
+from chatrack.cli import main
+try:
+    main(["{command}", "--config", {str(path)!r}])
+except SystemExit as end:
+    assert end.code == 2
+"""
+    assert loaded_by(code) == set()

@@ -1,6 +1,7 @@
 """Settings: tables of config.toml as typed structs, with references, and every mistake named."""
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -8,7 +9,7 @@ import msgspec
 import pytest
 
 from chatrack import ConfigError, Secret, Settings
-from chatrack.config import load_config
+from chatrack.config import AgentTable, ChatTable, ServerTable, load_config
 from chatrack.settings import Problems, Source, decode, from_env, load_source
 
 SECRET = "sk-never-to-be-seen"
@@ -612,6 +613,96 @@ def test_a_wrong_core_table_is_reported_with_its_key(tmp_path, text, key):
     path.write_text(f"enabled = []\n{text}\n")
     _, problems = load_config(path, {})
     assert [line.split(": ")[:2] for line in problems.lines] == [["config.toml", key]]
+
+
+@pytest.mark.parametrize(
+    ("table", "line", "expected"),
+    [
+        ("server", "port = 99999", "expected `int` <= 65535"),
+        ("server", "port = -1", "expected `int` >= 0"),
+        ("server", "port = 80.5", "expected `int`, got `float`"),
+        ("server", 'port = "80"', "expected `int`, got `str`"),
+        ("server", 'host = ""', "expected `str` of length >= 1"),
+        ("server", 'path = "chat"', 'expected a path such as "/chatkit/api"'),
+        ("server", "workers = 0", "expected `int` >= 1"),
+        ("server", "workers = 5000", "expected `int` <= 1024"),
+        ("server", "max_body = 0", "expected `int` >= 1024"),
+        ("server", "heartbeat = 0", "expected `float` > 0.0"),
+        ("server", "stream_buffer = 1", "expected `int` >= 65536"),
+        ("server", "shutdown_grace = -1", "expected `float` >= 0.0"),
+        ("server", "domain_keys = ['']", "a key must not be empty"),
+        ("chat", "max_audio = 0", "expected `int` >= 1"),
+        ("chat", "history_tokens = 0", "expected `int` >= 256"),
+        ("chat", "max_message = 0", "expected `int` >= 1"),
+        ("chat", "max_title = -5", "expected `int` >= 1"),
+        ("chat", "busy_wait = -0.5", "expected `float` >= 0.0"),
+        ("chat", "lease = 0", "expected `float` >= 1.0"),
+        ("chat", "checkpoint = 0", "expected `float` >= 0.05"),
+        ("agents.x", "max_turns = 0", "expected `int` >= 1"),
+    ],
+)
+def test_a_value_that_is_out_of_bounds_names_its_key(tmp_path, table, line, expected):
+    path = tmp_path / "config.toml"
+    path.write_text(f"enabled = []\n[{table}]\n{line}\n")
+    _, problems = load_config(path, {})
+    assert problems.lines == [f"config.toml: {table}.{line.partition(' ')[0]}: {expected}"]
+
+
+def test_an_origin_that_is_none_names_its_place_in_the_list(tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text('enabled = []\n[server]\ncors_origins = ["https://a.example", "b.example", "*"]\n')
+    _, problems = load_config(path, {})
+    assert problems.lines == [
+        'config.toml: server.cors_origins[1]: expected an origin such as "https://example.com", or "*" for all'
+    ]
+
+
+NUMBERS = [
+    (name, field.name)
+    for name, table in {"server": ServerTable, "chat": ChatTable, "agents.x": AgentTable}.items()
+    for field in msgspec.structs.fields(table)
+    if re.search(r"\b(int|float)\b", str(field.type)) and field.name != "model_settings"
+]
+
+
+@pytest.mark.parametrize(("table", "name"), NUMBERS)
+@pytest.mark.parametrize("value", ["-1", "1e300", "inf", "-inf", "nan", "9223372036854775807"])
+@pytest.mark.parametrize("given", ["in the file", "in the environment"])
+def test_no_number_is_accepted_that_is_negative_or_too_large_or_none(tmp_path, table, name, value, given):
+    path = tmp_path / "config.toml"
+    shown = value if given == "in the file" else '{ env = "NUMBER" }'
+    path.write_text(f"enabled = []\n[{table}]\n{name} = {shown}\n")
+    _, problems = load_config(path, {"NUMBER": value})
+    [line] = problems.lines
+    assert line.startswith(f"config.toml: {table}.{name}: expected `")
+
+
+def test_there_are_numbers_in_every_table():
+    assert {("server", "port"), ("chat", "lease"), ("agents.x", "max_turns")} <= set(NUMBERS)
+
+
+def test_a_check_of_the_class_itself_may_name_the_setting(refused):
+    class Checked(Settings):
+        low: int = 1
+        high: int = 2
+
+        def __post_init__(self) -> None:
+            if self.low == self.high:
+                raise ValueError("they are equal")
+            if self.low > self.high:
+                raise ValueError("high: expected more than `low`")
+
+    assert refused({"low": 3}, Checked) == ["config.toml: plugins.demo.high: expected more than `low`"]
+
+
+def test_a_check_of_the_class_itself_names_the_table_otherwise(refused):
+    class Checked(Settings):
+        low: int = 1
+
+        def __post_init__(self) -> None:
+            raise ValueError("they are: equal")
+
+    assert refused({}, Checked) == ["config.toml: plugins.demo: they are: equal"]
 
 
 def test_the_domain_key_of_the_environment_may_be_a_list(tmp_path):

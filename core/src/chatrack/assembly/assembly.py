@@ -183,7 +183,7 @@ def _selectable(models: ModelFactory, chat: ChatTable, problems: Problems) -> di
         try:
             selectable[name] = models.create(name, key="chat.selectable_models")
         except ConfigError as error:
-            problems.lines += error.lines
+            problems.add_error(error)
     return selectable
 
 
@@ -193,7 +193,7 @@ def _transcriber(models: ModelFactory, chat: ChatTable, problems: Problems) -> N
     try:
         return models.transcriber(chat.transcription_model, key="chat.transcription_model")
     except ConfigError as error:
-        problems.lines += error.lines
+        problems.add_error(error)
         return None
 
 
@@ -224,7 +224,7 @@ def _add(
     try:
         registry.add(address, thing)
     except NameLookupError as mistake:
-        problems.lines += plugins.error(plugin, "hook", str(mistake)).lines
+        problems.add_error(plugins.error(plugin, "hook", str(mistake)))
 
 
 def _actions(
@@ -235,7 +235,7 @@ def _actions(
         for kind, handler in given.value.items():
             if not kind.startswith(f"{given.plugin}."):
                 message = f'the action "{kind}" must be called "{given.plugin}.<verb>"'
-                problems.lines += plugins.error(given.plugin, "hook", message).lines
+                problems.add_error(plugins.error(given.plugin, "hook", message))
             actions[kind] = handler
     return actions
 
@@ -249,7 +249,7 @@ def _user_data(
         other = owners.setdefault(one.value.name, one.plugin)
         if other != one.plugin:
             message = f"plugin {other} gives user data under the name {one.value.name} too"
-            problems.lines += plugins.error(one.plugin, "hook", message).lines
+            problems.add_error(plugins.error(one.plugin, "hook", message))
     return given
 
 
@@ -263,7 +263,7 @@ def _migrations(
         other = owners.setdefault(place, one.plugin)
         if other != one.plugin:
             message = f"plugin {other} has the version table {one.value.version_table} too"
-            problems.lines += plugins.error(one.plugin, "hook", message).lines
+            problems.add_error(plugins.error(one.plugin, "hook", message))
     return given
 
 

@@ -177,7 +177,7 @@ def _bind_one(
     try:
         model = models.create(name, key=asked)
     except ConfigError as error:
-        problems.lines.extend(line for line in error.lines if line not in problems.lines)
+        problems.add_error(error)
         return None
     settings = _model_settings(spec, f"{key}.model_settings", problems)
     if settings is None:

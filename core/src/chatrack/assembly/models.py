@@ -58,6 +58,9 @@ class ModelFactory:
             made = provider.get_model(model or None)
         except StartupError as error:
             raise ConfigError([f'{self._file}: {key} = "{name}": {line}' for line in error.lines]) from error
+        except Exception as error:  # a provider's own mistake
+            line = f'{self._file}: {key} = "{name}": {type(error).__name__}: {" ".join(str(error).split())}'
+            raise ConfigError(line) from error
         own = getattr(made, "model", None)
         return NamedModel(f"{prefix}/{own}" if not model and isinstance(own, str) else name, made)
 

@@ -2,7 +2,6 @@
 
 import functools
 import sys
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 import chatrack
+from chatrack.cli.report import report
 from chatrack.errors import StartupError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -35,15 +35,25 @@ def command(function: F) -> Callable[..., Any]:
         try:
             code = function(*args, **options)
         except StartupError as error:
-            if verbose:
-                traceback.print_exc()
-            for line in error.lines:
-                click.echo(f"chatrack: {line}", err=True)
+            report(error, verbose=verbose)
             sys.exit(MISTAKE)
         if code:
             sys.exit(code)
 
     return run
+
+
+def _require_readable(config: Path) -> None:
+    """Refuse a config file that is missing or not TOML.
+
+    Called before the libraries of a command are imported, which takes longer.
+
+    Raises:
+        ConfigError: the file cannot be read or is not TOML.
+    """
+    from chatrack.config import read_document
+
+    read_document(config)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -55,20 +65,22 @@ def main() -> None:
 @main.command()
 @click.option("--host", help="Listen on this address instead of the configured one.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Listen on this port instead.")
-@click.option("--workers", type=click.IntRange(1), help="How many processes serve.")
+@click.option("--workers", type=click.IntRange(1, 1024), help="Serve with this many processes.")
 @click.option("--reload", is_flag=True, help="Start again when the config file or a Python file changes.")
 @command
 def serve(config: Path, host: str | None, port: int | None, workers: int | None, *, reload: bool) -> int:
     """Serve the chat."""
     given = {"host": host, "port": port, "workers": workers}
     options = {name: value for name, value in given.items() if value is not None}
+    verbose = click.get_current_context().params["verbose"]
     if reload:
         from chatrack.cli.reload import serve_and_reload
 
-        return serve_and_reload(config, options)
+        return serve_and_reload(config, options, verbose=verbose)
+    _require_readable(config)
     from chatrack.cli.serve import serve as run
 
-    return run(config, options)
+    return run(config, options, verbose=verbose)
 
 
 @main.command()
@@ -84,6 +96,7 @@ def init(config: Path) -> None:
 @command
 def check(config: Path) -> None:
     """Load, validate and connect everything, then say what there is."""
+    _require_readable(config)
     from chatrack.cli.check import check as run
 
     run(config)
@@ -93,9 +106,10 @@ def check(config: Path) -> None:
 @command
 def plugins(config: Path) -> None:
     """List the installed plugins and what the enabled ones give."""
+    _require_readable(config)
     from chatrack.cli.plugins import plugins as run
 
-    run(config)
+    run(config, verbose=click.get_current_context().params["verbose"])
 
 
 @main.command()
@@ -103,6 +117,7 @@ def plugins(config: Path) -> None:
 @command
 def migrate(config: Path, *, sql: bool) -> None:
     """Bring the tables of the store and of the enabled plugins up to date."""
+    _require_readable(config)
     from chatrack.cli.migrate import migrate as run
 
     run(config, sql=sql)
@@ -122,9 +137,12 @@ def migrate(config: Path, *, sql: bool) -> None:
 @command
 def copy(config: Path, source: Path, target: Path | None) -> int:
     """Copy everything from the databases of one config into the empty ones of another."""
+    target = target or config
+    _require_readable(source)
+    _require_readable(target)
     from chatrack.cli.copy import copy as run
 
-    return run(source, target or config)
+    return run(source, target)
 
 
 @main.command()
@@ -133,6 +151,7 @@ def copy(config: Path, source: Path, target: Path | None) -> int:
 @command
 def export(config: Path, user: str | None, tenant: str | None) -> int:
     """Write all that is kept about a user to stdout, as JSON Lines."""
+    _require_readable(config)
     from chatrack.cli.export import export as run
 
     return run(config, user=user, tenant=tenant)
@@ -146,6 +165,7 @@ def export(config: Path, user: str | None, tenant: str | None) -> int:
 @command
 def purge(config: Path, user: str | None, tenant: str | None, older_than: str | None, *, yes: bool) -> int:
     """Remove all that is kept about a user, or all that is old."""
+    _require_readable(config)
     from chatrack.cli.purge import purge as run
 
     return run(config, user=user, tenant=tenant, older_than=older_than, confirmed=yes)

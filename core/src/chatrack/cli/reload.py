@@ -1,38 +1,40 @@
 """`chatrack serve --reload`, for developing plugins."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
 from watchfiles import Change, run_process
 
+from chatrack.cli.report import report
+from chatrack.errors import StartupError
+
 _WATCHED = {".py", ".toml", ".env"}
 
 
-def serve_and_reload(config: Path, options: dict[str, Any]) -> int:
+def serve_and_reload(config: Path, options: dict[str, Any], *, verbose: bool) -> int:
     """Serve in a child process, and start it again whenever a file below the current folder changes.
 
     Args:
         config: the config file.
         options: values that take the place of those in `[server]`.
+        verbose: print the traceback of a mistake.
+
+    Returns:
+        The exit code.
     """
     folders = {Path.cwd(), config.absolute().parent}
-    run_process(*folders, target=_serve, args=(config, options), watch_filter=_is_source)
+    run_process(*folders, target=_serve, args=(config, options, verbose), watch_filter=_is_source)
     return 0
 
 
-def _serve(config: Path, options: dict[str, Any]) -> None:
-    import sys  # late: this runs in the child
-
-    import click
-
-    from chatrack.cli.serve import serve
-    from chatrack.errors import StartupError
+def _serve(config: Path, options: dict[str, Any], verbose: bool) -> None:
+    from chatrack.cli.serve import serve  # late: the parent only watches files
 
     try:
-        sys.exit(serve(config, options))
+        sys.exit(serve(config, options, verbose=verbose))
     except StartupError as error:
-        for line in error.lines:
-            click.echo(f"chatrack: {line}", err=True)
+        report(error, verbose=verbose)
 
 
 def _is_source(_change: Change, path: str) -> bool:

@@ -1,6 +1,8 @@
 """`chatrack serve`."""
 
 import asyncio
+import functools
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,17 +10,19 @@ from typing import Any
 import structlog
 
 from chatrack import logs
-from chatrack.assembly import assemble, dry_start
+from chatrack.assembly import Assembly, assemble, dry_start
+from chatrack.cli.report import report
 
 _log = structlog.get_logger(source="chatrack")
 
 
-def serve(path: Path, options: dict[str, Any]) -> int:
-    """Serve until told to stop.
+def serve(path: Path, options: dict[str, Any], *, verbose: bool) -> int:
+    """Serve until a signal stops the server.
 
     Args:
         path: the config file.
         options: values that take the place of those in `[server]`.
+        verbose: print the traceback if a worker cannot start.
 
     Returns:
         The exit code.
@@ -40,12 +44,14 @@ def serve(path: Path, options: dict[str, Any]) -> int:
         if settings.workers == 1:
             serve_here(assembly, sock)
             return 0
-        return _serve_with_workers(path, options, assembly, sock)
+        return _serve_with_workers(path, options, assembly, sock, verbose=verbose)
     finally:
         sock.close()
 
 
-def _serve_with_workers(path: Path, options: dict[str, Any], assembly: Any, sock: Any) -> int:
+def _serve_with_workers(
+    path: Path, options: dict[str, Any], assembly: Assembly, sock: socket.socket, *, verbose: bool
+) -> int:
     from chatrack.http.process import serve as serve_here
     from chatrack.http.workers import Workers
 
@@ -58,4 +64,10 @@ def _serve_with_workers(path: Path, options: dict[str, Any], assembly: Any, sock
         serve_here(assemble(path, server=options), sock, on_ready=ready, parent_pipe=parent_pipe)
 
     settings = assembly.config.server
-    return Workers(settings.workers, sock, work, stop_after=settings.shutdown_grace + 15).run()
+    return Workers(
+        settings.workers,
+        sock,
+        work,
+        report=functools.partial(report, verbose=verbose),
+        stop_after=settings.shutdown_grace + 15,
+    ).run()

@@ -1,6 +1,6 @@
 """config.toml: what may stand in it, and reading it."""
 
-from chatrack.config.file import Config, load_config
+from chatrack.config.file import Config, load_config, read_document
 from chatrack.config.tables import AgentTable, ChatTable, ServerTable
 
-__all__ = ["AgentTable", "ChatTable", "Config", "ServerTable", "load_config"]
+__all__ = ["AgentTable", "ChatTable", "Config", "ServerTable", "load_config", "read_document"]

@@ -40,30 +40,41 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     plugins: dict[str, dict[str, Any]]
 
 
-def load_config(path: Path, environ: Mapping[str, str] | None = None) -> tuple[Config, Problems]:
-    """Read and decode a config file.
-
-    Args:
-        path: where it is.
-        environ: the process environment; `os.environ` if None.
-
-    Returns:
-        The config and the mistakes found so far; the caller adds those of the plugins and then raises all of
-        them at once. With mistakes, the config is good for nothing but finding more of them.
+def read_document(path: Path) -> dict[str, Any]:
+    """Read a config file as TOML.
 
     Raises:
         ConfigError: the file cannot be read or is not TOML.
     """
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise ConfigError(f"{path}: there is no such file; name one with --config") from error
+        raise ConfigError(
+            f"{path}: there is no such file; write one with `chatrack init`, or name one with --config"
+        ) from error
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: is not UTF-8 text") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
+
+
+def load_config(path: Path, environ: Mapping[str, str] | None = None) -> tuple[Config, Problems]:
+    """Read and decode a config file.
+
+    Args:
+        path: the file.
+        environ: the process environment; `os.environ` if None.
+
+    Returns:
+        The config and the mistakes found so far. The caller adds those of the plugins and then raises all at once.
+        A config with mistakes has default values in their place; use it only to find more mistakes.
+
+    Raises:
+        ConfigError: the file cannot be read or is not TOML.
+    """
+    document = read_document(path)
     source = load_source(path, environ)
     problems = Problems(source.file)
     plugins = document.pop("plugins", {})

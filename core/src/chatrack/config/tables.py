@@ -1,14 +1,26 @@
 """The tables `[server]`, `[chat]` and `[agents.<name>]`."""
 
-import re
 from typing import Annotated, Any, Literal
 
 import msgspec
 
 from chatrack.settings import Secret, Settings
 
-Positive = Annotated[int, msgspec.Meta(ge=1)]
-Seconds = Annotated[float, msgspec.Meta(ge=0)]
+_LARGEST = 2**31 - 1
+"""The upper bound of sizes and counts."""
+
+_DAY = 86_400
+"""The upper bound of times, in seconds. Timers cannot be set to infinity."""
+
+Positive = Annotated[int, msgspec.Meta(ge=1, le=_LARGEST)]
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=_DAY)]
+Origin = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^(\*|[a-z][a-z0-9+.-]*://[^/\s]+)$",
+        description='an origin such as "https://example.com", or "*" for all',
+    ),
+]
 
 
 class ServerTable(Settings):
@@ -29,23 +41,25 @@ class ServerTable(Settings):
         log_format: `console` for people, `json` for machines.
     """
 
-    host: str = "127.0.0.1"
+    host: Annotated[str, msgspec.Meta(min_length=1)] = "127.0.0.1"
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8000
-    path: Annotated[str, msgspec.Meta(pattern="^(/[A-Za-z0-9._~-]+)+$")] = "/chatkit/api"
-    workers: Positive = 1
-    cors_origins: list[str] = []
+    path: Annotated[
+        str,
+        msgspec.Meta(pattern="^(/[A-Za-z0-9._~-]+)+$", description='a path such as "/chatkit/api"'),
+    ] = "/chatkit/api"
+    workers: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 1
+    cors_origins: list[Origin] = []
     domain_keys: list[Secret] = []
-    max_body: Annotated[int, msgspec.Meta(ge=1024)] = 1_048_576
-    heartbeat: Annotated[float, msgspec.Meta(gt=0)] = 15.0
-    stream_buffer: Annotated[int, msgspec.Meta(ge=65_536)] = 1_048_576
+    max_body: Annotated[int, msgspec.Meta(ge=1024, le=_LARGEST)] = 1_048_576
+    heartbeat: Annotated[float, msgspec.Meta(gt=0, le=_DAY)] = 15.0
+    stream_buffer: Annotated[int, msgspec.Meta(ge=65_536, le=_LARGEST)] = 1_048_576
     shutdown_grace: Seconds = 10.0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"
 
     def __post_init__(self) -> None:
-        for origin in self.cors_origins:
-            if origin != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/\s]+", origin):
-                raise ValueError(f'cors_origins: "{origin}" is not an origin such as "https://example.com"')
+        if not all(self.domain_keys):  # every request without the header would have the empty one
+            raise ValueError("domain_keys: a key must not be empty")
 
 
 class ChatTable(Settings):
@@ -77,7 +91,7 @@ class ChatTable(Settings):
     transcription_model: str | None = None
     max_audio: Positive = 750_000
     on_disconnect: Literal["cancel", "continue"] = "cancel"
-    history_tokens: Annotated[int, msgspec.Meta(ge=256)] = 32_000
+    history_tokens: Annotated[int, msgspec.Meta(ge=256, le=_LARGEST)] = 32_000
     titles: Literal["message", "model"] = "message"
     max_message: Positive = 10_000
     max_title: Positive = 200

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from litestar import Litestar, Router
 from litestar.config.cors import CORSConfig
-from litestar.exceptions import LitestarException
 from litestar.types import ASGIApp, ControllerRouterHandler
 
 from chatrack.assembly import Assembly
@@ -47,7 +46,7 @@ def _mounted(assembly: Assembly, given: HookResult[Sequence[ControllerRouterHand
         router = Router(path=f"/x/{given.plugin}", route_handlers=list(given.value))
         # On its own first, so that a mistake has a name.
         Litestar(route_handlers=[router], openapi_config=None, logging_config=None)
-    except LitestarException as error:
+    except Exception as error:  # Litestar raises many types for handlers that do not fit
         raise assembly.plugins.error(given.plugin, "hook", f"`routes`: {error}") from error
     return Router(path=f"/x/{given.plugin}", route_handlers=list(given.value))
 

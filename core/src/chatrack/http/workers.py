@@ -31,13 +31,23 @@ class Workers:
         count: how many.
         sock: what they listen on.
         work: what a worker does.
+        report: prints why a worker cannot start.
         stop_after: seconds after which a worker that was told to stop is killed.
     """
 
-    def __init__(self, count: int, sock: socket.socket, work: Work, *, stop_after: float) -> None:
+    def __init__(
+        self,
+        count: int,
+        sock: socket.socket,
+        work: Work,
+        *,
+        report: Callable[[StartupError], None],
+        stop_after: float,
+    ) -> None:
         self.count = count
         self.sock = sock
         self.work = work
+        self.report = report
         self.stop_after = stop_after
         self._ready_pipes: dict[int, int] = {}
         self._parent_pipe = os.pipe()
@@ -114,8 +124,7 @@ class Workers:
             self.work(functools.partial(_say_ready, writer), self._parent_pipe[0])
             code = 0
         except StartupError as error:
-            for line in error.lines:
-                print(f"chatrack: {line}", file=sys.stderr)  # noqa: T201  (the operator reads this)
+            self.report(error)
             code = 2
         except BaseException:  # noqa: BLE001  (a child must not go on as if it were the parent)
             traceback.print_exc()

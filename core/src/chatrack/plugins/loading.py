@@ -60,7 +60,7 @@ def load(
                 name, tables.get(name, {}), installed=installed, source=source, problems=problems
             )
         except StartupError as error:
-            problems.lines.extend(error.lines)
+            problems.add_error(error)
             continue
         if plugin is not None:
             loaded.append(plugin)

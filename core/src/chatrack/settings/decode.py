@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
-from chatrack.errors import ConfigError
+from chatrack.errors import ConfigError, StartupError
 from chatrack.settings.references import Missing, Source, is_reference, resolve
 from chatrack.settings.secret import Secret
 from chatrack.settings.struct import ENV, variable_of
@@ -22,29 +22,47 @@ _CONTAINERS = (list, set, frozenset, tuple)
 
 
 class Problems:
-    """The mistakes found so far, so that all of them can be reported at once."""
+    """The mistakes found so far, so that all of them can be reported at once.
+
+    Args:
+        file: the name of the config file, for errors.
+    """
 
     def __init__(self, file: str) -> None:
         self.file = file
         self.lines: list[str] = []
+        self._causes: list[Exception] = []
 
-    def add(self, key: str, message: str) -> None:
-        """Note a mistake.
+    def add(self, key: str, message: str, *, cause: Exception | None = None) -> None:
+        """Add a mistake.
 
         Args:
             key: the full key in the file (`plugins.postgres_store.pool_size`).
             message: what was expected; never a value, which may be a secret.
+            cause: the exception of a plugin that the mistake was found by, for its traceback.
         """
         self.lines.append(f"{self.file}: {key}: {message}")
+        if cause is not None:
+            self._causes.append(cause)
+
+    def add_error(self, error: StartupError) -> None:
+        """Add the mistakes of an error, with its traceback; those that are known already are not repeated."""
+        lines = [line for line in error.lines if line not in self.lines]
+        if lines:
+            self.lines += lines
+            self._causes.append(error)
 
     def raise_if_any(self) -> None:
-        """Raise all mistakes as one error.
+        """Raise all mistakes as one error, caused by the exceptions that they were found by.
 
         Raises:
             ConfigError: there is at least one.
         """
-        if self.lines:
-            raise ConfigError(self.lines)
+        if not self.lines:
+            return
+        if len(self._causes) > 1:
+            raise ConfigError(self.lines) from ExceptionGroup("several mistakes", self._causes)
+        raise ConfigError(self.lines) from next(iter(self._causes), None)
 
 
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:
@@ -99,7 +117,11 @@ def decode(cls: type[T], table: object, *, key: str, source: Source, problems: P
     try:
         return cls(**values)
     except (ValueError, TypeError) as error:  # a check in the struct's own __post_init__
-        problems.add(key, str(error))
+        setting, colon, message = str(error).partition(": ")
+        if colon and setting in fields:
+            problems.add(_join(key, setting), message, cause=error)
+        else:
+            problems.add(key, str(error), cause=error)
         return None
 
 
@@ -184,6 +206,8 @@ def _expectation(error: Exception, raw: object, hint: Any) -> str:
         listed = ", ".join(f'"{choice}"' for choice in choices)
         guess = did_you_mean(raw, choices) if isinstance(raw, str) else ""
         return f"expected one of {listed}{guess}"
+    if description := _description(hint):
+        return f"expected {description}"
     text = (
         re.sub(r" - at `[^`]*`", "", str(error)).replace("`object`", "a table").replace("`array`", "a list")
     )
@@ -230,6 +254,14 @@ def _container_of(hint: Any) -> Any:
 
 def _choices(hint: Any) -> list[str]:
     return [str(arg) for part in _plain(hint) if get_origin(part) is Literal for arg in get_args(part)]
+
+
+def _description(hint: Any) -> str | None:
+    """Return the `description` of a hint's `msgspec.Meta`: what is expected, in words."""
+    if get_origin(hint) is not Annotated:
+        return None
+    metas = [part for part in get_args(hint)[1:] if isinstance(part, msgspec.Meta)]
+    return next((meta.description for meta in metas if meta.description), None)
 
 
 def _type_name(value: object) -> str:
