@@ -1,4 +1,4 @@
-"""Ids: a prefix that says what it is, and a UUIDv7 (48 time-ordered and 74 random bits)."""
+"""Ids: a prefix for the kind of object, and a UUIDv7 (48 time-ordered and 74 random bits)."""
 
 import uuid_utils
 from chatkit.store import StoreItemType
@@ -17,9 +17,9 @@ PREFIXES: dict[str, str] = {
 
 
 def new_id(kind: StoreItemType | str) -> str:
-    """Make an id, unique without asking anyone and not to be guessed.
+    """Return a new id: unique without coordination, and not guessable.
 
     Args:
-        kind: what it is for; one of `PREFIXES`.
+        kind: the kind of object; one of `PREFIXES`.
     """
     return f"{PREFIXES[kind]}_{uuid_utils.uuid7().hex}"

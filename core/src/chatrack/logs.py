@@ -1,4 +1,4 @@
-"""Logs: structured, one line an event, on stderr; no message text, no secrets."""
+"""Logging: structured, one line per event, to stderr; without the text of messages and without secrets."""
 
 import logging
 import sys
@@ -8,17 +8,17 @@ import structlog
 from structlog.typing import Processor
 
 _QUIET = ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "aiosqlite", "alembic")
-"""Libraries that tell, at level info, what is in our own lines already."""
+"""Libraries whose lines of level info repeat what Chatrack's own lines say."""
 
 
-# Never the locals: they hold headers with tokens, bodies and what people wrote.
+# Without local variables: they hold headers with tokens, request bodies and messages.
 _TRACEBACKS = structlog.processors.ExceptionRenderer(
     structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
 )
 
 
 def configure(level: str, style: Literal["console", "json"]) -> None:
-    """Send Chatrack's own events and those of the libraries under it to stderr, in one form.
+    """Send Chatrack's log events and those of its libraries to stderr, in one format.
 
     Args:
         level: `debug`, `info`, `warning` or `error`.
@@ -29,9 +29,9 @@ def configure(level: str, style: Literal["console", "json"]) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    last = _renderers(style)
+    renderers = _renderers(style)
     structlog.configure(
-        processors=[*shared, *last],
+        processors=[*shared, *renderers],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
@@ -39,7 +39,7 @@ def configure(level: str, style: Literal["console", "json"]) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
             foreign_pre_chain=[*shared, _logger_name],
         )
     )
@@ -48,10 +48,10 @@ def configure(level: str, style: Literal["console", "json"]) -> None:
     root.setLevel(number)
     for name in _QUIET:
         logging.getLogger(name).setLevel(max(number, logging.WARNING))
-    # It tells of every failure of a model in the words of the provider, who may quote the key; the turn tells too.
+    # It logs the provider's message of every failed model call, which may quote the key. The turn logs the failure too.
     logging.getLogger("openai.agents").setLevel(logging.CRITICAL)
     logging.getLogger("uvicorn").setLevel(max(number, logging.WARNING))
-    # chatkit adds a handler of its own when LOG_LEVEL is set, and every line would be there twice.
+    # ChatKit adds a handler of its own if LOG_LEVEL is set, which would print every line twice.
     logging.getLogger("chatkit").handlers = []
 
 

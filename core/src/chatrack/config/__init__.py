@@ -1,4 +1,4 @@
-"""config.toml: what may stand in it, and reading it."""
+"""config.toml: its tables, and reading it."""
 
 from chatrack.config.file import Config, load_config, read_document
 from chatrack.config.tables import AgentTable, ChatTable, ServerTable

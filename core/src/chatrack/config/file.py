@@ -1,4 +1,4 @@
-"""Reading config.toml: the core's tables are decoded here, those of plugins when the plugins are loaded."""
+"""Reading config.toml. The tables of the core are decoded here, those of plugins when the plugins are loaded."""
 
 import tomllib
 from collections.abc import Mapping
@@ -21,15 +21,15 @@ class _File(Settings):
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """A config file, decoded as far as the core goes.
+    """A config file. The tables of the core are decoded.
 
     Args:
-        source: the file and the environment, for the settings of plugins.
+        source: the file and the environment, for decoding the settings of plugins.
         enabled: the names of the enabled plugins, in order.
         server: `[server]`.
         chat: `[chat]`.
         agents: `[agents.<name>]`.
-        plugins: `[plugins.<name>]`, not decoded yet.
+        plugins: `[plugins.<name>]`, not decoded.
     """
 
     source: Source
@@ -86,8 +86,9 @@ def load_config(path: Path, environ: Mapping[str, str] | None = None) -> tuple[C
         del plugins[name]
     decoded = decode(_File, document, key="", source=source, problems=problems)
     if decoded is None:
-        listed = document.get("enabled")
-        names = [name for name in listed if isinstance(name, str)] if isinstance(listed, list) else []
+        # The plugins are loaded all the same, so that their mistakes are reported with these.
+        enabled = document.get("enabled")
+        names = [name for name in enabled if isinstance(name, str)] if isinstance(enabled, list) else []
         decoded = _File(enabled=names)
     for name in {name for name in decoded.enabled if decoded.enabled.count(name) > 1}:
         problems.add("enabled", f'plugin "{name}" is listed twice')

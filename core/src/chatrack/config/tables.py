@@ -24,19 +24,19 @@ Origin = Annotated[
 
 
 class ServerTable(Settings):
-    """`[server]`: how the process listens and answers.
+    """`[server]`: the HTTP server.
 
     Args:
-        host: the address to listen on; without an authenticator only a loopback address is accepted.
+        host: the address to listen on. Without an authenticator only a loopback address is accepted.
         port: the port; 0 takes a free one.
-        path: the route of the ChatKit API.
-        workers: how many processes serve.
+        path: the path of the ChatKit API.
+        workers: the number of processes.
         cors_origins: origins of the pages that embed the chat.
-        domain_keys: the keys that a page may send as `X-Domain-Key`; none is asked for if empty.
+        domain_keys: the keys that a page may send as `X-Domain-Key`; none is required if the list is empty.
         max_body: the largest JSON body, in bytes.
-        heartbeat: after so many seconds of silence a stream sends a comment.
-        stream_buffer: how many bytes a reader may lag behind before it is disconnected.
-        shutdown_grace: how many seconds running turns get to finish when the server is told to stop.
+        heartbeat: seconds without an event after which a stream sends a comment.
+        stream_buffer: bytes that a slow client may lag behind before it is disconnected.
+        shutdown_grace: seconds that running turns get to finish when the server stops.
         log_level: `debug`, `info`, `warning` or `error`.
         log_format: `console` for people, `json` for machines.
     """
@@ -63,24 +63,24 @@ class ServerTable(Settings):
 
 
 class ChatTable(Settings):
-    """`[chat]`: how turns go.
+    """`[chat]`: the conversation.
 
     Args:
-        agent: the entry agent; the only one there is, or a built-in one with all tools, if absent.
-        model: `provider` or `provider/model`, for agents without one of their own.
-        selectable_models: the models that users may choose with their messages, by name; none if empty.
+        agent: the entry agent. If it is absent: the only agent there is, otherwise a built-in one with all tools.
+        model: `provider` or `provider/model`, for agents without a model of their own.
+        selectable_models: the models that users may choose for a message.
         show_tools: whether users see which tools are called.
-        show_reasoning: whether users see what the model lets be known of its reasoning.
-        transcription_model: `provider` or `provider/model` of what turns dictated speech into text; none if absent.
-        max_audio: the largest recording to be turned into text, in bytes.
-        on_disconnect: whether a turn whose client has gone is cancelled or runs to its end.
-        history_tokens: about how many tokens of the thread the model is shown.
-        titles: `message` names a thread after the user's first message; `model` lets the model improve on it.
+        show_reasoning: whether users see the summary that a model gives of its reasoning.
+        transcription_model: `provider` or `provider/model` that turns speech into text. If it is absent, there is no dictation.
+        max_audio: the largest recording, in bytes.
+        on_disconnect: whether a turn is cancelled (`cancel`) or runs to its end (`continue`) when its client disconnects.
+        history_tokens: how much of the thread the model gets, in tokens (estimated).
+        titles: `message` names a thread after the user's first message, `model` lets the model write a better title.
         max_message: the longest message, in characters.
         max_title: the longest title, in characters.
-        busy_wait: how many seconds a message waits for the turn before it to end.
-        lease: after so many seconds without a sign of life a turn's process counts as dead.
-        checkpoint: the text of a running answer is saved every so many seconds.
+        busy_wait: seconds that a message waits for the previous turn to end.
+        lease: seconds without a renewal after which the process of a turn counts as dead.
+        checkpoint: seconds between two saves of the text of a running answer.
     """
 
     agent: str | None = None
@@ -101,7 +101,7 @@ class ChatTable(Settings):
 
 
 class AgentTable(Settings):
-    """`[agents.<name>]`: overrides a plugin's agent, or defines one; fields as in `AgentSpec`."""
+    """`[agents.<name>]`: overrides fields of a plugin's agent or defines a new one; fields as in `AgentSpec`."""
 
     instructions: str | None = None
     description: str | None = None

@@ -1,4 +1,4 @@
-"""Settings: typed tables of config.toml, with references to the environment and to files."""
+"""Settings: tables of config.toml decoded into structs, with references to the environment and to files."""
 
 from chatrack.settings.decode import Problems, decode, did_you_mean
 from chatrack.settings.references import Source, load_source

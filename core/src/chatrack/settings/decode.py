@@ -1,4 +1,4 @@
-"""Tables of config.toml to structs, collecting every mistake with its file and key."""
+"""Decoding of tables of config.toml into structs. All mistakes are collected, each with its file and key."""
 
 import difflib
 import math
@@ -39,21 +39,21 @@ class Problems:
         Args:
             key: the full key in the file (`plugins.postgres_store.pool_size`).
             message: what was expected; never a value, which may be a secret.
-            cause: the exception of a plugin that the mistake was found by, for its traceback.
+            cause: the exception of a plugin's code that reported the mistake, for its traceback.
         """
         self.lines.append(f"{self.file}: {key}: {message}")
         if cause is not None:
             self._causes.append(cause)
 
     def add_error(self, error: StartupError) -> None:
-        """Add the mistakes of an error, with its traceback; those that are known already are not repeated."""
+        """Add the lines of an error, without those that are there already, and keep its traceback."""
         lines = [line for line in error.lines if line not in self.lines]
         if lines:
             self.lines += lines
             self._causes.append(error)
 
     def raise_if_any(self) -> None:
-        """Raise all mistakes as one error, caused by the exceptions that they were found by.
+        """Raise all mistakes as one error, with the exceptions that reported them as its cause.
 
         Raises:
             ConfigError: there is at least one.
@@ -66,23 +66,26 @@ class Problems:
 
 
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:
-    """Give ` (did you mean "x"?)` for the closest candidate, or nothing if none is close."""
-    found = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.6)
-    return f' (did you mean "{found[0]}"?)' if found else ""
+    """Return ` (did you mean "x"?)` with the closest candidate; an empty string if none is close."""
+    closest = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.6)
+    return f' (did you mean "{closest[0]}"?)' if closest else ""
 
 
 def decode(cls: type[T], table: object, *, key: str, source: Source, problems: Problems) -> T | None:
-    """Turn a table into a struct.
+    """Decode a table into a struct.
 
     Args:
-        cls: the struct, one field a setting.
-        table: what stands in the file.
+        cls: the struct; each field is a setting.
+        table: the table as TOML gives it.
         key: the full key of the table, for errors.
-        source: what references and relative paths are resolved against.
-        problems: receives every mistake.
+        source: the environment for references, and the folder for relative paths.
+        problems: gets every mistake.
 
     Returns:
-        The struct, or None if there was a mistake in this table.
+        The struct, or None if there is a mistake in this table.
+
+    Raises:
+        TypeError: the struct has a field of a type that cannot be decoded.
     """
     if not isinstance(table, dict):
         problems.add(key, f"expected a table, got `{_type_name(table)}`")
@@ -106,7 +109,7 @@ def decode(cls: type[T], table: object, *, key: str, source: Source, problems: P
             value = _ABSENT if raw is _ABSENT else _value(raw, hint, path, field.required, source, problems)
             if value is _ABSENT:
                 value = _default(field, hint, path, source, problems)
-        except TypeError as error:  # of the class: msgspec names no field
+        except TypeError as error:  # a mistake in the class; msgspec does not name the field
             raise TypeError(f"`{name}`: {error}") from error
         if value is not _ABSENT:
             values[field.name] = value
@@ -116,7 +119,7 @@ def decode(cls: type[T], table: object, *, key: str, source: Source, problems: P
         return None
     try:
         return cls(**values)
-    except (ValueError, TypeError) as error:  # a check in the struct's own __post_init__
+    except (ValueError, TypeError) as error:  # raised by the struct's `__post_init__`
         setting, colon, message = str(error).partition(": ")
         if colon and setting in fields:
             problems.add(_join(key, setting), message, cause=error)
@@ -128,7 +131,7 @@ def decode(cls: type[T], table: object, *, key: str, source: Source, problems: P
 def _default(
     field: msgspec.structs.FieldInfo, hint: Any, key: str, source: Source, problems: Problems
 ) -> Any:
-    """Give those defaults that depend on where the file is; `_ABSENT` leaves the others to the struct."""
+    """Return the default of a setting if it depends on the folder of the file; otherwise `_ABSENT`."""
     if isinstance(field.default, Path):
         return source.folder / field.default
     if isinstance(field.default, msgspec.Struct):
@@ -137,7 +140,7 @@ def _default(
 
 
 def _value(raw: Any, hint: Any, key: str, required: bool, source: Source, problems: Problems) -> Any:
-    """Resolve a value if it is a reference, and convert it; give `_ABSENT` if there is none."""
+    """Resolve a value if it is a reference, and convert it; return `_ABSENT` if it is missing or wrong."""
     if not is_reference(raw):
         return _convert(raw, hint, key, source, problems, textual=False)
     try:
@@ -153,29 +156,30 @@ def _value(raw: Any, hint: Any, key: str, required: bool, source: Source, proble
 
 
 def _convert(raw: Any, hint: Any, key: str, source: Source, problems: Problems, *, textual: bool) -> Any:
-    """Convert a plain value, container by container, so that a mistake deep inside has its key."""
+    """Convert a plain value. Containers are converted item by item, so that a mistake in an item has its own key."""
     struct = _struct_in(hint)
     if struct is not None:
-        found = decode(struct, raw, key=key, source=source, problems=problems)
-        return _ABSENT if found is None else found
+        decoded = decode(struct, raw, key=key, source=source, problems=problems)
+        return _ABSENT if decoded is None else decoded
     entry = _entry_of(hint)
     if entry is not None:
         if not isinstance(raw, dict):
             problems.add(key, f"expected a table, got `{_type_name(raw)}`")
             return _ABSENT
         table = {
-            name: _value(part, entry, _join(key, name), True, source, problems) for name, part in raw.items()
+            name: _value(value, entry, _join(key, name), True, source, problems)
+            for name, value in raw.items()
         }
         return _ABSENT if _ABSENT in table.values() else table
     element = _element_of(hint)
     if element is not None and isinstance(raw, list):
-        parts = [
-            _convert(part, element, f"{key}[{index}]", source, problems, textual=True)
+        items = [
+            _convert(item, element, f"{key}[{index}]", source, problems, textual=True)
             if textual
-            else _value(part, element, f"{key}[{index}]", True, source, problems)
-            for index, part in enumerate(raw)
+            else _value(item, element, f"{key}[{index}]", True, source, problems)
+            for index, item in enumerate(raw)
         ]
-        return _ABSENT if any(part is _ABSENT for part in parts) else _container_of(hint)(parts)
+        return _ABSENT if any(item is _ABSENT for item in items) else _container_of(hint)(items)
     try:
         value = msgspec.convert(raw, hint, strict=not textual, dec_hook=_hook(source))
     except (msgspec.ValidationError, ValueError) as error:
@@ -215,7 +219,7 @@ def _expectation(error: Exception, raw: object, hint: Any) -> str:
 
 
 def _plain(hint: Any) -> list[Any]:
-    """List the members of a hint, without Annotated, Optional and None."""
+    """Return the members of a union, or the hint itself; without `Annotated` and None."""
     if get_origin(hint) is Annotated:
         return _plain(get_args(hint)[0])
     if get_origin(hint) in {Union, types.UnionType}:
@@ -231,7 +235,7 @@ def _struct_in(hint: Any) -> type[msgspec.Struct] | None:
 
 
 def _entry_of(hint: Any) -> Any | None:
-    """Give the type of a mapping's values, if the hint is a mapping."""
+    """Return the type of a mapping's values; None if the hint is not a mapping."""
     for part in _plain(hint):
         origin = get_origin(part)
         if isinstance(origin, type) and issubclass(origin, Mapping):
@@ -240,7 +244,7 @@ def _entry_of(hint: Any) -> Any | None:
 
 
 def _element_of(hint: Any) -> Any | None:
-    """Give the type of a sequence's elements, if the hint is a sequence of one type."""
+    """Return the type of a sequence's items; None if the hint is not a sequence of one type."""
     for part in _plain(hint):
         args = get_args(part)
         if get_origin(part) in {list, set, frozenset} or (get_origin(part) is tuple and args[1:] == (...,)):

@@ -12,12 +12,12 @@ from chatrack.errors import ConfigError
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """Where settings come from.
+    """The source of settings: a config file and an environment.
 
     Args:
-        file: the name of the file as errors show it.
-        folder: what relative paths are relative to.
-        environ: the environment that `env` references read.
+        file: the name of the file, for errors.
+        folder: the folder that relative paths are relative to.
+        environ: the variables that `env` references read.
     """
 
     file: str
@@ -29,8 +29,8 @@ class Missing(Exception):
     """A reference has no value.
 
     Args:
-        message: names the variable or file.
-        unset: whether it is a variable that is not set; anything else is a mistake wherever it stands.
+        message: what is missing; names the variable or the file.
+        unset: whether a variable is not set, which an optional setting allows. Anything else is always a mistake.
     """
 
     def __init__(self, message: str, *, unset: bool = False) -> None:
@@ -39,17 +39,22 @@ class Missing(Exception):
 
 
 class Resolved(msgspec.Struct, frozen=True):
-    """A plain value, and whether it came as text (and therefore may be coerced)."""
+    """The value of a reference.
+
+    Args:
+        value: the value.
+        textual: whether it is text from a variable or a file, which may be converted to the type of the setting.
+    """
 
     value: Any
     textual: bool
 
 
 def load_source(config_file: Path, environ: Mapping[str, str] | None = None) -> Source:
-    """Describe where the settings of a config file come from: the process environment, then `.env` beside it.
+    """Return the source of a config file's settings: the process environment, then `.env` beside the file.
 
     Args:
-        config_file: the path of config.toml.
+        config_file: the config file.
         environ: the process environment; `os.environ` if None.
 
     Raises:
@@ -57,18 +62,18 @@ def load_source(config_file: Path, environ: Mapping[str, str] | None = None) -> 
     """
     folder = config_file.absolute().parent
     try:
-        found = dotenv_values(folder / ".env", interpolate=False)
+        dotenv = dotenv_values(folder / ".env", interpolate=False)
     except UnicodeDecodeError as error:
         raise ConfigError(f"{folder / '.env'}: is not UTF-8 text") from error
-    values = {name: value for name, value in found.items() if value}
-    # An empty variable counts as not set, here too: it does not hide a line of .env.
+    values = {name: value for name, value in dotenv.items() if value}
+    # An empty variable counts as not set, so it does not hide a line of .env.
     process = os.environ if environ is None else environ
     values.update({name: value for name, value in process.items() if value})
     return Source(file=config_file.name, folder=folder, environ=values)
 
 
 def is_reference(value: object) -> bool:
-    """Tell whether a value of config.toml is a reference rather than a plain value."""
+    """Return whether a value of config.toml is a reference."""
     if not isinstance(value, dict):
         return False
     keys = set(value)
@@ -76,11 +81,11 @@ def is_reference(value: object) -> bool:
 
 
 def resolve(reference: dict[str, Any], source: Source) -> Resolved:
-    """Look a reference up.
+    """Return the value of a reference.
 
     Args:
         reference: `{env, default?}` or `{file}`.
-        source: where to look.
+        source: the environment and the folder.
 
     Raises:
         Missing: the variable is not set (an empty one counts as not set), or the file cannot be read.
@@ -94,7 +99,7 @@ def resolve(reference: dict[str, Any], source: Source) -> Resolved:
             raise Missing(f"cannot read the file {reference['file']}: {reason}") from error
     name = reference["env"]
     if not isinstance(name, str) or not name:
-        raise Missing("`env` takes the name of a variable")
+        raise Missing("`env` must be the name of a variable")
     if text := source.environ.get(name, ""):
         return Resolved(text, textual=True)
     if "default" in reference:

@@ -1,13 +1,13 @@
-"""A value that is never shown."""
+"""A value that is never printed."""
 
 import hmac
 
 
 class Secret:
-    """A secret string: its repr, str and format are stars; `reveal()` gives the value.
+    """A secret string. Its repr, str and format are asterisks; `reveal()` returns the value.
 
     Args:
-        value: the secret itself.
+        value: the secret.
     """
 
     __slots__ = ("_value",)
@@ -16,7 +16,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """Give the value. Call it where the value is used, and keep no copy."""
+        """Return the value. Call it where the value is used, and keep no copy."""
         return self._value
 
     def __repr__(self) -> str:

@@ -9,7 +9,7 @@ ENV: Final = "env"
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
 class _SettingsMeta(msgspec.StructMeta):
-    """Tells type checkers that subclasses are frozen too; at run time msgspec sees to it."""
+    """The metaclass of `Settings`. Type checkers learn from it that subclasses are frozen; msgspec enforces it."""
 
 
 class Settings(
@@ -17,16 +17,21 @@ class Settings(
 ):
     """A table of config.toml as a typed, frozen struct.
 
-    A field's type says what is accepted; `Annotated[int, msgspec.Meta(ge=1)]` bounds it; a field with a
-    default is optional. `Secret` fields are never shown; `Path` fields are relative to config.toml.
+    The type of a field decides what is accepted, and `Annotated[int, msgspec.Meta(ge=1)]` adds bounds. A field with a
+    default is optional. `Secret` fields are never printed. `Path` fields are relative to config.toml.
+
+    A `__post_init__` may raise `ValueError`. A message that begins with the name of a field and a colon is reported
+    under the key of that field.
     """
 
 
 def from_env(name: str) -> msgspec.Meta:
-    """Let an absent setting take its value from an environment variable.
+    """Return the annotation of a setting that takes its value from an environment variable if it is absent.
+
+    Use it as `Annotated[Secret | None, from_env("OPENAI_API_KEY")]`.
 
     Args:
-        name: the variable; used as `Annotated[Secret | None, from_env("OPENAI_API_KEY")]`.
+        name: the name of the variable.
     """
     return msgspec.Meta(extra={ENV: name})
 
