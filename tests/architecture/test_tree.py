@@ -30,7 +30,6 @@ GIVE_LEFT: tuple[str, ...] = (
     "core/src/chatrack/hookspecs.py",
     "core/src/chatrack/http/",
     "core/src/chatrack/interfaces/",
-    "core/src/chatrack/models/",
     "core/src/chatrack/settings/",
     "core/src/chatrack/sql/",
     "core/src/chatrack/testing/",

@@ -56,7 +56,7 @@ def test_citations_in_the_code_lead_to_an_entry():
     for folder in CITING:
         for path in sorted((ROOT / folder).rglob("*.py")):
             for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-                cited = re.search(r"# upstream: (.*)", line)
+                cited = re.search(r"# docs/upstream\.md: (.*)", line)
                 # The names alone, so that they can be searched for; a reason goes into a comment of its own.
                 if cited and path != Path(__file__):
                     wrong += [

@@ -26,7 +26,7 @@ PRIVATE: dict[str, tuple[str, str]] = {
     # Private and undocumented parts, and parts that we set or override although nothing says that one may:
     # the one file that does, and why.
     "agents.exceptions._mark_error_to_drain_stream_events": (
-        f"{MODELS}/draining.py",
+        f"{MODELS}/queued_events.py",
         "an error without the mark overtakes the events that came before it",
     ),
     "chatkit.server.ChatKitServer.process": (

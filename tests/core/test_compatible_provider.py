@@ -103,16 +103,16 @@ async def test_headers_are_sent_and_not_shown(configured, upstream):
     headers = upstream.state.log[-1]["headers"]
     assert (headers["x-token"], headers["x-other"]) == (SECRET, f"{SECRET} too")
     provider = assembly.models.providers["mine"]
-    shown = f"{provider.endpoint!r} {provider!r} {provider.connected()!r}"
+    shown = f"{provider.endpoint!r} {provider!r} {provider.client()!r}"
     assert SECRET not in shown
 
 
 async def test_there_is_one_client_for_all_models_of_an_endpoint(configured, upstream):
     provider = assemble(configured(mine=f'base_url = "{upstream.url}"'), environ={}).models.providers["mine"]
-    client = provider.connected()
+    client = provider.client()
     for name in ("fake", "fake-other"):
         provider.get_model(name)
-    assert provider.connected() is client
+    assert provider.client() is client
     async with provider.open():
         pass
     assert client.is_closed()
@@ -256,5 +256,5 @@ def test_what_is_meant_for_openai_goes_to_nobody_else(write_config, monkeypatch)
         'enabled = ["sqlite_store", "compatible_provider"]\n[chat]\nmodel = "acme/x"\n'
         '[plugins.compatible_provider.endpoints.acme]\nbase_url = "http://acme.example/v1"\n'
     )
-    client = assemble(path, environ={}).models.providers["acme"].connected()
+    client = assemble(path, environ={}).models.providers["acme"].client()
     assert "ours" not in str(client.default_headers)

@@ -269,7 +269,7 @@ class InnerPlugin:
 
 async def test_reading_late_data_ends_the_answer_in_time():
     """The watch over reads raises for a late read, and leaves every other cancellation alone."""
-    from chatrack.models.limits import ReadDeadline
+    from chatrack.models.read_deadline import ReadDeadline
 
     loop = asyncio.get_running_loop()
     watch = ReadDeadline()
@@ -305,11 +305,11 @@ async def test_streams_know_their_client_and_their_request(upstream):
 
 
 def test_an_event_without_end_is_given_up(monkeypatch):
-    monkeypatch.setattr("chatrack.models.sse_decoder.LARGEST", 1000)
+    monkeypatch.setattr("chatrack.models.sse_decoder.MAX_EVENT_SIZE", 1000)
     reader = SSEDecoder()
     for _ in range(10):
         assert reader.feed(b"x" * 100) == []
-    with pytest.raises(ValueError, match="without end"):
+    with pytest.raises(ValueError, match="larger than 1000 bytes"):
         reader.feed(b"x")
 
 

@@ -379,7 +379,7 @@ async def test_a_provider_where_nobody_listens(ask, log, upstream):
     with nowhere() as url:
         async with ask("fake", "max_retries = 1", url=url) as chat:
             thread, events = await chat.create("tell me")
-            assert [line["event"] for line in lines(log)].count("asking the provider again") == 1
+            assert [line["event"] for line in lines(log)].count("retrying model request") == 1
             chat.server.assembly.default_agent.agent.model._client.base_url = upstream.url
             await check_failed(chat, case, thread, events, log)
 
@@ -451,9 +451,9 @@ async def test_what_was_refused_for_the_moment_is_asked_again(ask, log, upstream
         assert answer_of(events) == words(8)
     refusals = 2 if model.endswith("t2") else 1
     assert upstream.state.requests == refusals + 1
-    again = [line for line in lines(log) if line["event"] == "asking the provider again"]
+    again = [line for line in lines(log) if line["event"] == "retrying model request"]
     assert len(again) == refusals
-    assert all(line["request"].startswith("req_") and line["status"] >= 429 for line in again)
+    assert all(line["provider_request_id"].startswith("req_") and line["status"] >= 429 for line in again)
     assert all(least <= line["seconds"] <= most for line in again)
     assert not failures(log)
     assert not any(word in log() for word in PROVIDERS_WORDS)

@@ -27,7 +27,7 @@ model = "{model}"
 
 
 def client_of(assembly):
-    return assembly.models.providers["gemini"].connected()
+    return assembly.models.providers["gemini"].client()
 
 
 def test_a_key_in_the_environment_is_all_it_takes(gemini):

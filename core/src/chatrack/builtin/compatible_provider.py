@@ -1,4 +1,4 @@
-"""`compatible_provider`: any endpoints that speak OpenAI's APIs, each under a name of its own."""
+"""`compatible_provider`: any number of endpoints that speak OpenAI's APIs, each under its own name."""
 
 import contextlib
 import re
@@ -51,12 +51,12 @@ class CompatibleProviderPlugin:
 
     @hookimpl
     def model_providers(self) -> Mapping[str, ModelProvider]:
-        """Give the providers."""
+        """Return the providers, by the names of their endpoints."""
         return dict(self.providers)
 
     @hookimpl
     def lifespan(self) -> AbstractAsyncContextManager[None]:
-        """Close the connections in the end."""
+        """Close the connections on exit."""
         return self._open()
 
     @contextlib.asynccontextmanager

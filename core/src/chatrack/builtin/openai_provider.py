@@ -18,11 +18,11 @@ class OpenAIProviderPlugin:
     api = 1
 
     class Settings(EndpointSettings):
-        """`[plugins.openai_provider]`, beside what every endpoint can be told.
+        """`[plugins.openai_provider]`.
 
         Args:
-            organization: the organization to account requests to.
-            project: the project to account requests to.
+            organization: the organization that requests are billed to.
+            project: the project that requests are billed to.
         """
 
         api_key: Annotated[Secret | None, from_env("OPENAI_API_KEY")] = None
@@ -46,10 +46,10 @@ class OpenAIProviderPlugin:
 
     @hookimpl
     def model_providers(self) -> Mapping[str, ModelProvider]:
-        """Give the provider."""
+        """Return the provider, by its prefix."""
         return {"openai": self.provider}
 
     @hookimpl
     def lifespan(self) -> AbstractAsyncContextManager[None]:
-        """Close the connections in the end."""
+        """Close the connections on exit."""
         return self.provider.open()

@@ -7,7 +7,7 @@ from chatkit.errors import CustomStreamError, ErrorCode, StreamError
 from chatkit.types import ErrorEvent
 
 from chatrack.errors import Fault, LeaseLost, ModelFailure, RequestError
-from chatrack.models.failures import failure_of
+from chatrack.models.failures import as_model_failure
 
 INTERRUPTED = ErrorEvent(
     message="The server is restarting and stopped this answer. You can try again.", allow_retry=True
@@ -32,7 +32,7 @@ def to_error_event(error: BaseException, log: structlog.stdlib.BoundLogger) -> E
     if isinstance(error, RequestError):
         log.warning("turn refused", reason=error.title)
         return _custom(error.detail, allow_retry=error.status >= 500)
-    failure = failure_of(error)
+    failure = as_model_failure(error)
     if failure is not None:
         return _model_failed(failure, log)
     log.error("turn failed", exc_info=error)

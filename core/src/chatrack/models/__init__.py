@@ -1,4 +1,4 @@
-"""Models behind endpoints that speak OpenAI's APIs: what providers of such models are made of."""
+"""Models behind endpoints that speak OpenAI's APIs, for the plugins that provide them."""
 
 from chatrack.models.endpoint import Api, Endpoint, EndpointProvider, EndpointSettings
 from chatrack.models.openai_models import ChatModel, ResponsesModel

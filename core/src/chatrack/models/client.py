@@ -1,4 +1,4 @@
-"""The openai client, with time limits and retries of our own, and streams that read the short way."""
+"""The openai client, with deadlines, retries and stream decoding of our own."""
 
 import asyncio
 import functools
@@ -14,38 +14,40 @@ from openai.resources.chat import AsyncChat
 
 from chatrack.errors import ModelFailure
 from chatrack.models.calls import assign_call_ids
-from chatrack.models.draining import deliver_queued_first
-from chatrack.models.failures import failure_of
+from chatrack.models.failures import as_model_failure
 from chatrack.models.limits import Limits
 from chatrack.models.messages import normalize_messages
+from chatrack.models.queued_events import deliver_queued_first
 from chatrack.models.resources import PlainCompletions, PlainResponses
-from chatrack.models.stream import STARTED, STREAMS
+from chatrack.models.stream import REQUEST_STARTED, STREAM_CLASSES
 
 _log = structlog.get_logger(source="chatrack.models")
 
-_PAUSE = 0.5
-"""Seconds before the first retry; twice as long before each next one, if the provider does not say."""
+RETRY_DELAY = 0.5
+"""Seconds before the first retry if the provider does not say; doubled for each further one."""
 
-_LONGEST_PAUSE = 30.0
-"""Nobody in front of a chat waits longer: then the provider's answer is what the user gets."""
+MAX_RETRY_DELAY = 30.0
+"""Seconds. A provider that asks for more is not asked again: the user is told when to retry."""
 
-_CONNECT = 10.0
+CONNECT_TIMEOUT = 10.0
+"""Seconds."""
 
-_ENCRYPTED = "reasoning.encrypted_content"
+ENCRYPTED_REASONING = "reasoning.encrypted_content"
 
 
 class Client(openai.AsyncOpenAI):
-    """One endpoint's client; `limits` and `retries` are set after it was made, for the client copies itself."""
+    """A client of one endpoint. `limits` and `retries` are set after creation, because the client copies itself."""
 
     limits = Limits()
     retries = 0
-    """How often a request is sent again that was refused for the moment or never arrived."""
+    """The number of retries after a response of 429 or 5xx, or a failed connection."""
 
     def __init__(self, **options: Any) -> None:
-        timeout = httpx2.Timeout(None, connect=_CONNECT)
+        # docs/upstream.md: no-total-timeout
+        timeout = httpx2.Timeout(None, connect=CONNECT_TIMEOUT)
         super().__init__(**{"max_retries": 0, "timeout": timeout, **options})
-        self._unencrypted: set[str] = set()
-        """Models that keep their reasoning to themselves."""
+        self._models_without_reasoning: set[str] = set()
+        """The models that refused to return encrypted reasoning."""
 
     @functools.cached_property
     def responses(self) -> PlainResponses:
@@ -56,79 +58,87 @@ class Client(openai.AsyncOpenAI):
     def chat(self) -> AsyncChat:
         """Chat Completions."""
         chat = AsyncChat(self)
-        vars(chat)["completions"] = PlainCompletions(self)  # where the class would keep its own
+        vars(chat)["completions"] = PlainCompletions(self)  # where the cached property stores its value
         return chat
 
     async def request(
         self, cast_to: Any, options: Any, *, stream: bool = False, stream_cls: Any = None
     ) -> Any:
-        """Send a request; as the class above, but that its failures are `ModelFailure`s.
+        """Send a request; takes and returns what the base class does.
 
         Raises:
-            ModelFailure: the provider refused, or did not answer in time.
+            ModelFailure: the provider refused, or did not respond in time.
         """
         clock = asyncio.get_running_loop().time
         started = clock()
-        until = started + (self.limits.first_token if stream else self.limits.total)
+        deadline = started + (self.limits.first_token if stream else self.limits.total)
         if stream:
-            stream_cls = STREAMS.get(options.url, stream_cls)
+            stream_cls = STREAM_CLASSES.get(options.url, stream_cls)
         if options.url == "/chat/completions":
             options.json_data = {
                 **options.json_data,
                 "messages": normalize_messages(options.json_data["messages"]),
             }
         for attempt in itertools.count():
-            self._leave_out_reasoning(options)
+            self._omit_encrypted_reasoning(options)
             try:
-                async with asyncio.timeout_at(until):
-                    answer = await super().request(cast_to, options, stream=stream, stream_cls=stream_cls)
+                async with asyncio.timeout_at(deadline):
+                    result = await super().request(cast_to, options, stream=stream, stream_cls=stream_cls)
                 break
             except TimeoutError as error:
                 raise deliver_queued_first(ModelFailure("first_token_timeout")) from error
             except openai.APIError as error:
-                if self._wants_no_reasoning(error, options):
+                if self._refused_encrypted_reasoning(error, options):
                     continue
-                failure = failure_of(error)
+                failure = as_model_failure(error)
                 assert failure is not None
-                pause = self._pause(failure, attempt)
-                if pause is None or clock() + pause >= until:
+                delay = self._retry_delay(failure, attempt)
+                if delay is None or clock() + delay >= deadline:
                     raise deliver_queued_first(failure) from error
                 _log.info(
-                    "asking the provider again",
-                    reason=failure.fault,
+                    "retrying model request",
+                    fault=failure.fault,
                     status=failure.status,
-                    request=failure.request_id,
-                    seconds=round(pause, 2),
+                    provider_request_id=failure.request_id,
+                    delay_seconds=round(delay, 2),
                 )
-            await asyncio.sleep(pause)
+            await asyncio.sleep(delay)
         if stream:
-            response = answer.response if isinstance(answer, AsyncStream) else answer.http_response
-            response.extensions[STARTED] = started
+            response = result.response if isinstance(result, AsyncStream) else result.http_response
+            response.extensions[REQUEST_STARTED] = started
         else:
-            assign_call_ids(answer, options.json_data if isinstance(options.json_data, dict) else {})
-        return answer
+            assign_call_ids(result, options.json_data if isinstance(options.json_data, dict) else {})
+        return result
 
-    def _pause(self, failure: ModelFailure, attempt: int) -> float | None:
-        """Give the seconds to wait before a request is sent again, or None if that is of no use."""
+    def _retry_delay(self, failure: ModelFailure, attempt: int) -> float | None:
+        """Return the seconds before the next attempt, or None if there is to be none."""
         if attempt >= self.retries or failure.fault not in {"rate_limited", "unavailable"}:
             return None
         if failure.retry_after is not None:
-            return failure.retry_after if failure.retry_after <= _LONGEST_PAUSE else None
-        pause: float = min(_LONGEST_PAUSE, _PAUSE * 2**attempt)
-        return pause * random.uniform(0.75, 1)  # noqa: S311  (spreads the load, guards nothing)
+            return failure.retry_after if failure.retry_after <= MAX_RETRY_DELAY else None
+        delay: float = min(MAX_RETRY_DELAY, RETRY_DELAY * 2**attempt)
+        return delay * random.uniform(0.75, 1)  # noqa: S311  (jitter, not a secret)
 
-    # Models without reasoning refuse to be asked for it; which they are, they alone know.
+    # Models without reasoning refuse requests that include it, and their names do not tell which they are.
 
-    def _wants_no_reasoning(self, error: openai.APIError, options: Any) -> bool:
+    def _refused_encrypted_reasoning(self, error: openai.APIError, options: Any) -> bool:
         body = options.json_data
         if not isinstance(error, openai.BadRequestError) or not isinstance(body, dict):
             return False
-        if _ENCRYPTED not in (body.get("include") or []) or "encrypted content" not in str(error).lower():
+        if (
+            ENCRYPTED_REASONING not in (body.get("include") or [])
+            or "encrypted content" not in str(error).lower()
+        ):
             return False
-        self._unencrypted.add(str(body.get("model")))
+        self._models_without_reasoning.add(str(body.get("model")))
         return True
 
-    def _leave_out_reasoning(self, options: Any) -> None:
+    def _omit_encrypted_reasoning(self, options: Any) -> None:
         body = options.json_data
-        if isinstance(body, dict) and body.get("model") in self._unencrypted and body.get("include"):
-            options.json_data = {**body, "include": [one for one in body["include"] if one != _ENCRYPTED]}
+        if (
+            isinstance(body, dict)
+            and body.get("model") in self._models_without_reasoning
+            and body.get("include")
+        ):
+            include = [name for name in body["include"] if name != ENCRYPTED_REASONING]
+            options.json_data = {**body, "include": include}

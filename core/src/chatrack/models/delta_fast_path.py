@@ -1,7 +1,7 @@
-"""A shorter way for text: from a model's stream to who shows it, past all that only looks at the other events.
+"""Sends text deltas straight from a model's stream to the client, bypassing the Agents SDK's queue.
 
-The Agents SDK hands every event through half a dozen layers and a queue, in which plain text changes nothing. A
-delta may go directly to whoever consumes the run when everything that came before it has arrived there.
+The Agents SDK passes every event through half a dozen layers and a queue, in which a text delta changes nothing. A
+delta may take the direct way when every event before it has been consumed.
 """
 
 import contextlib
@@ -11,38 +11,38 @@ from typing import Any
 
 
 class DeltaFastPath:
-    """The shorter way into one run.
+    """The direct way for the text deltas of one run.
 
     Args:
-        deliver: shows a delta at once; gives False if it is not of a text that is being shown.
+        deliver: sends a delta at once; returns False if the delta belongs to no message that is being sent.
     """
 
     def __init__(self, deliver: Callable[[Any], bool]) -> None:
         self.deliver = deliver
         self.last_consumed: object = None
-        """The last event of a model that the consumer of the run has dealt with to its end."""
+        """The last event of a model that the consumer of the run has finished with."""
 
 
 DELTA_FAST_PATH: ContextVar[DeltaFastPath | None] = ContextVar("chatrack.delta_fast_path", default=None)
-"""The shorter way into the run that is being started in this context."""
+"""The fast path of the run that is started in this context."""
 
 
-async def bypass_queue(events: AsyncIterator[Any], shortcut: DeltaFastPath) -> AsyncGenerator[Any]:
-    """Give the events of a model's answer but for those that went the shorter way.
+async def bypass_queue(events: AsyncIterator[Any], fast_path: DeltaFastPath) -> AsyncGenerator[Any]:
+    """Yield the events of a model's response, except for the deltas that were delivered directly.
 
     Args:
-        events: all events.
-        shortcut: the shorter way. Another run inside this one inherits it, and never gets to use it: the
-            consumer deals with none of its events.
+        events: all events of the response.
+        fast_path: the fast path. A run inside this one inherits it and never uses it, because the consumer sees
+            none of the inner run's events.
     """
-    last: object = events  # nothing that could have been dealt with
+    previous: object = events  # never equal to a consumed event
     async with contextlib.aclosing(events):  # type: ignore[type-var]  # a generator
         async for event in events:
             if (
-                shortcut.last_consumed is last
+                fast_path.last_consumed is previous
                 and event.type == "response.output_text.delta"
-                and shortcut.deliver(event)
+                and fast_path.deliver(event)
             ):
                 continue
-            last = event
+            previous = event
             yield event

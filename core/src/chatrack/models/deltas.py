@@ -1,7 +1,7 @@
-"""The events that nearly every token is: decoded to what is used of them, and no further.
+"""Streamed deltas, decoded to the fields that are used.
 
-They stand in for the classes of the openai client, which validate each event against a union of all there are.
-Whatever does not fit them exactly is left to that client. `response` is what the Agents SDK asks every event for.
+They replace the classes of the openai client, which validates each event against a union of all event types. An event
+that does not fit exactly is parsed by the client's classes. The Agents SDK reads `response` from every event.
 """
 
 from typing import Annotated, Any, ClassVar, TypeAlias
@@ -10,7 +10,7 @@ import msgspec
 
 
 class OutputTextDelta(msgspec.Struct, tag_field="type", tag="response.output_text.delta", gc=False):
-    """A piece of an answer's text, over the Responses API."""
+    """A text delta of the Responses API."""
 
     delta: str
     output_index: int
@@ -25,7 +25,7 @@ class OutputTextDelta(msgspec.Struct, tag_field="type", tag="response.output_tex
 class ArgumentsDelta(
     msgspec.Struct, tag_field="type", tag="response.function_call_arguments.delta", gc=False
 ):
-    """A piece of a tool call's arguments; nobody looks at it, for the whole call follows."""
+    """A delta of a tool call's arguments; not used, because the complete call follows."""
 
     output_index: int
     delta: str = ""
@@ -34,7 +34,7 @@ class ArgumentsDelta(
 
 
 class SummaryDelta(msgspec.Struct, tag_field="type", tag="response.reasoning_summary_text.delta", gc=False):
-    """A piece of a summary of the model's reasoning."""
+    """A delta of a reasoning summary."""
 
     delta: str
     output_index: int
@@ -44,7 +44,7 @@ class SummaryDelta(msgspec.Struct, tag_field="type", tag="response.reasoning_sum
 
 
 class ReasoningDelta(msgspec.Struct, tag_field="type", tag="response.reasoning_text.delta", gc=False):
-    """A piece of the model's reasoning itself."""
+    """A delta of the reasoning itself."""
 
     delta: str
     output_index: int
@@ -57,7 +57,7 @@ ResponseDelta: TypeAlias = OutputTextDelta | ArgumentsDelta | SummaryDelta | Rea
 
 
 class ChatDelta(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """What a chunk adds: text, and nothing else."""
+    """The delta of a chunk that adds nothing but text."""
 
     content: str
     role: str | None = None
@@ -71,7 +71,7 @@ class ChatDelta(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 
 class ChatChoice(msgspec.Struct, gc=False):
-    """The only choice there is."""
+    """The choice of a chunk that has only one."""
 
     delta: ChatDelta
     index: Annotated[int, msgspec.Meta(ge=0, le=0)] = 0
@@ -80,7 +80,7 @@ class ChatChoice(msgspec.Struct, gc=False):
 
 
 class ChatChunk(msgspec.Struct, gc=False):
-    """A piece of an answer's text, over Chat Completions."""
+    """A text delta of Chat Completions."""
 
     choices: Annotated[list[ChatChoice], msgspec.Meta(min_length=1, max_length=1)]
     id: str | None = None

@@ -1,4 +1,4 @@
-"""An endpoint that speaks OpenAI's APIs, and the provider of its models."""
+"""Endpoints that speak OpenAI's APIs, and the provider of their models."""
 
 import contextlib
 from collections.abc import AsyncIterator, Mapping
@@ -20,19 +20,19 @@ _Seconds = Annotated[float, msgspec.Meta(gt=0)]
 
 
 class EndpointSettings(Settings):
-    """What every endpoint can be told; plugins' settings extend it.
+    """Settings of every endpoint; the settings of a provider plugin extend them.
 
     Args:
         api_key: the key.
-        base_url: the address of the API, as a rule ending in `/v1`.
-        default_model: the model of `<provider>` without a slash.
-        api: which of OpenAI's two APIs to speak.
+        base_url: the address of the API, usually ending in `/v1`.
+        default_model: the model that `<provider>` without a slash means.
+        api: which of OpenAI's two APIs to use.
         headers: headers to send with every request.
-        include_usage: whether to ask for the count of tokens (Chat Completions); some endpoints refuse the question.
-        timeout: seconds that a whole answer may take.
-        first_token_timeout: seconds until the model begins to answer, retries included.
-        idle_timeout: seconds of silence in the middle of an answer.
-        max_retries: how often a request is sent again that was refused for the moment (429, 5xx) or never arrived.
+        include_usage: whether to request token counts (Chat Completions); some endpoints refuse such requests.
+        timeout: seconds until the end of an answer.
+        first_token_timeout: seconds until the first token of text, reasoning or arguments, retries included.
+        idle_timeout: seconds between two chunks of an answer.
+        max_retries: how often a request is retried after 429, 5xx or a failed connection.
     """
 
     api_key: Secret | None = None
@@ -48,16 +48,16 @@ class EndpointSettings(Settings):
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """One endpoint.
+    """An endpoint and its settings.
 
     Args:
-        key: the table of its settings, for errors: `plugins.acme`.
-        settings: what it was told.
-        base_url: its address, if the settings do not say.
-        key_variable: the environment variable that may hold its key, for errors.
-        needs_key: whether it answers nobody without a key.
-        organization: OpenAI's organization, if it is to be named.
-        project: OpenAI's project, if it is to be named.
+        key: the key of its settings in `config.toml`, for errors: `plugins.acme`.
+        settings: its settings.
+        base_url: its address if the settings have none.
+        key_variable: the environment variable that may hold its API key, for errors.
+        needs_key: whether it refuses requests without an API key.
+        organization: the OpenAI organization to name in requests.
+        project: the OpenAI project to name in requests.
     """
 
     key: str
@@ -70,11 +70,11 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EndpointProvider(ModelProvider, Transcriber):
-    """Makes the models of one endpoint; they share one client, and with it its connections.
+    """Creates the models of one endpoint; they share one client and its connections.
 
     Args:
         endpoint: the endpoint.
-        chat_model: the class of its models over Chat Completions, for endpoints with oddities of their own.
+        chat_model: the class of its models over Chat Completions; a subclass adapts calls to the endpoint.
     """
 
     def __init__(self, endpoint: Endpoint, *, chat_model: type[ChatModel] = ChatModel) -> None:
@@ -83,13 +83,13 @@ class EndpointProvider(ModelProvider, Transcriber):
         self._client: Client | None = None
 
     def get_model(self, model_name: str | None) -> Model:
-        """Make a model.
+        """Create a model.
 
         Args:
-            model_name: the endpoint's name for it; the configured default if None.
+            model_name: the endpoint's name for the model; None for the default model.
 
         Raises:
-            StartupError: there is no key, or no default.
+            StartupError: no API key or no default model is set.
         """
         settings = self.endpoint.settings
         name = model_name or settings.default_model
@@ -97,13 +97,13 @@ class EndpointProvider(ModelProvider, Transcriber):
             raise StartupError(
                 f"{self.endpoint.key}.default_model is not set; set it, or name a model after a slash"
             )
-        client = self.connected()
+        client = self.client()
         if settings.api == "responses":
             return ResponsesModel(model=name, openai_client=client)
         return self._chat_model(model=name, openai_client=client, include_usage=settings.include_usage)
 
     async def transcribe(self, audio: bytes, *, mime_type: str, model_name: str | None) -> str:
-        """Turn speech into text.
+        """Transcribe speech.
 
         Args:
             audio: the recording.
@@ -114,31 +114,31 @@ class EndpointProvider(ModelProvider, Transcriber):
             ModelFailure: the endpoint refused.
         """
         name = f"speech.{_EXTENSIONS.get(mime_type, mime_type.rpartition('/')[2])}"
-        answer = await self.connected().audio.transcriptions.create(
+        transcription = await self.client().audio.transcriptions.create(
             file=(name, audio, mime_type), model=model_name or self.endpoint.settings.default_model or ""
         )
-        return answer.text
+        return transcription.text
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """Close the connections in the end."""
+        """Close the connections on exit."""
         try:
             yield
         finally:
             if self._client is not None:
                 await self._client.close()
 
-    def connected(self) -> Client:
-        """Give the client.
+    def client(self) -> Client:
+        """Return the client of the endpoint, which is created on first use.
 
         Raises:
-            StartupError: there is no key.
+            StartupError: no API key is set, or the address is not a URL.
         """
         if self._client is None:
-            self._client = self._connect()
+            self._client = self._create_client()
         return self._client
 
-    def _connect(self) -> Client:
+    def _create_client(self) -> Client:
         endpoint, settings = self.endpoint, self.endpoint.settings
         key = settings.api_key
         if not key and endpoint.needs_key:
@@ -153,12 +153,13 @@ class EndpointProvider(ModelProvider, Transcriber):
                 f'{endpoint.key}.base_url: "{base_url}" is not an address such as "https://host/v1"'
             )
         client = Client(
-            api_key=key.reveal() if key else "none",  # where no key is asked for, any will do
+            api_key=key.reveal() if key else "none",  # the client needs one even if the endpoint does not
             base_url=base_url,
         )
-        # The client would take these from variables meant for OpenAI, and give them to whomever it talks to.
+        # Given as None, the client reads these from variables that are meant for OpenAI.
+        # docs/upstream.md: openai-variables
         client.organization, client.project = endpoint.organization, endpoint.project
-        client._custom_headers = _revealed(settings.headers)  # noqa: SLF001  (there is no other way)
+        client._custom_headers = _reveal(settings.headers)  # noqa: SLF001  (no public name)
         client.limits = Limits(
             total=settings.timeout, first_token=settings.first_token_timeout, idle=settings.idle_timeout
         )
@@ -167,8 +168,8 @@ class EndpointProvider(ModelProvider, Transcriber):
 
 
 _EXTENSIONS = {"audio/mpeg": "mp3", "audio/mp4": "m4a", "audio/x-m4a": "m4a", "audio/x-wav": "wav"}
-"""Endpoints go by the name of the file; elsewhere the second half of the type is what files are called."""
+"""File extensions of types whose second half is not one; endpoints recognize a recording by its file name."""
 
 
-def _revealed(headers: Mapping[str, Secret]) -> dict[str, str]:
+def _reveal(headers: Mapping[str, Secret]) -> dict[str, str]:
     return {name: value.reveal() for name, value in headers.items()}

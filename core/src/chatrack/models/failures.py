@@ -1,4 +1,4 @@
-"""What went wrong with a model, told from what its client and the Agents SDK raise."""
+"""Converts errors of the openai client and of the Agents SDK to `ModelFailure`s."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from agents.exceptions import MaxTurnsExceeded, ModelBehaviorError, ModelRefusal
 from chatrack.errors import Fault, ModelFailure
 from chatrack.models.response_headers import request_id_in, retry_after_in
 
-_CODES: dict[str, Fault] = {
+_FAULTS_BY_CODE: dict[str, Fault] = {
     "insufficient_quota": "quota",
     "billing_hard_limit_reached": "quota",
     "billing_not_active": "quota",
@@ -27,9 +27,9 @@ _CODES: dict[str, Fault] = {
     "overloaded_error": "unavailable",
     "unavailable": "unavailable",
 }
-"""By the `code`, `type` or `status` of an error's body, in lower case."""
+"""Faults by the `code`, `type` or `status` in the body of an error, in lower case."""
 
-_STATUSES: dict[int, Fault] = {
+_FAULTS_BY_STATUS: dict[int, Fault] = {
     401: "authentication",
     402: "quota",
     403: "authentication",
@@ -40,7 +40,7 @@ _STATUSES: dict[int, Fault] = {
     429: "rate_limited",
 }
 
-_TOO_LONG = (
+_CONTEXT_LENGTH_PHRASES = (
     "context length",
     "context window",
     "context size",
@@ -52,20 +52,20 @@ _TOO_LONG = (
     "input is too long",
     "input token count",
 )
-"""What a provider says when it has no code of its own for an input that is too long."""
+"""Phrases for an input that is too long, of providers that have no code for it."""
 
-_KEY = ("api key", "authorization header")
-"""What a provider says of a key for which it has neither a status nor a code."""
+_AUTHENTICATION_PHRASES = ("api key", "authorization header")
+"""Phrases for a wrong key, of providers that have neither a status nor a code for it."""
 
 
-def failure_of(error: BaseException) -> ModelFailure | None:
-    """Tell what went wrong with a model.
+def as_model_failure(error: BaseException) -> ModelFailure | None:
+    """Convert an error to a `ModelFailure`.
 
     Args:
-        error: what was raised.
+        error: the error.
 
     Returns:
-        The failure, or None if the error is about something else.
+        The failure, or None if the error is not a model's.
     """
     if isinstance(error, ModelFailure):
         return error
@@ -74,16 +74,18 @@ def failure_of(error: BaseException) -> ModelFailure | None:
         code = body.get("code") or body.get("status") or body.get("type") or error.code
         headers = error.response.headers
         return ModelFailure(
-            fault_in(body, status=error.status_code, otherwise="rejected"),
+            fault_from_body(body, status=error.status_code, otherwise="rejected"),
             request_id=request_id_in(headers),
             status=error.status_code,
             code=None if code is None else str(code),
             retry_after=retry_after_in(headers, body),
         )
-    if isinstance(error, openai.APIConnectionError):  # a timeout of connecting too
+    if isinstance(error, openai.APIConnectionError):  # connection timeouts included
         return ModelFailure("unavailable", code=type(error.__cause__ or error).__name__)
     if isinstance(error, openai.APIError):
-        return ModelFailure(fault_in(_error_body(error.body), otherwise="unavailable"), code=error.code)
+        return ModelFailure(
+            fault_from_body(_error_body(error.body), otherwise="unavailable"), code=error.code
+        )
     if isinstance(error, openai.OpenAIError):
         return ModelFailure("rejected", code=type(error).__name__)
     if isinstance(error, ModelRefusalError):
@@ -95,36 +97,38 @@ def failure_of(error: BaseException) -> ModelFailure | None:
     return None
 
 
-def fault_in(body: Mapping[str, Any], *, otherwise: Fault, status: int | None = None) -> Fault:
-    """Tell what went wrong from the body of a provider's error.
+def fault_from_body(body: Mapping[str, Any], *, otherwise: Fault, status: int | None = None) -> Fault:
+    """Return the fault that the body of a provider's error describes.
 
     Args:
-        body: its fields: `code`, `type`, `status`, `message`.
-        otherwise: what it is if nothing in it is known.
+        body: the error's fields: `code`, `type`, `status`, `message`.
+        otherwise: the fault if none of the fields is known.
         status: the HTTP status, if there was one.
     """
     message = str(body.get("message")).lower()
-    again = "retry" in message or "try again" in message
-    if status == 429 and "quota" in message and not again:
-        return "quota"  # first: Gemini's code for it says no more than that it is busy
+    asks_for_retry = "retry" in message or "try again" in message
+    if status == 429 and "quota" in message and not asks_for_retry:
+        return (
+            "quota"  # before the code: Gemini has the same code for an exhausted quota and for a rate limit
+        )
     for name in ("code", "status", "type"):
-        fault = _CODES.get(str(body.get(name)).lower())
+        fault = _FAULTS_BY_CODE.get(str(body.get(name)).lower())
         if fault is not None:
             return fault
-    if status in {None, 400, 413, 422, 500} and any(words in message for words in _TOO_LONG):
+    if status in {None, 400, 413, 422, 500} and any(phrase in message for phrase in _CONTEXT_LENGTH_PHRASES):
         return "context_length_exceeded"
-    if status == 400 and any(words in message for words in _KEY):
+    if status == 400 and any(phrase in message for phrase in _AUTHENTICATION_PHRASES):
         return "authentication"
     if status is None:
-        given = body.get("code")
-        status = given if isinstance(given, int) else None
+        code = body.get("code")
+        status = code if isinstance(code, int) else None
     if status is None:
         return otherwise
-    return "unavailable" if status >= 500 else _STATUSES.get(status, "rejected")
+    return "unavailable" if status >= 500 else _FAULTS_BY_STATUS.get(status, "rejected")
 
 
 def _error_body(body: object) -> Mapping[str, Any]:
-    # Gemini sends a list with one error in it; others leave out the `error` around the fields.
+    # Gemini sends a list that holds the error; some providers leave out the `error` around the fields.
     if isinstance(body, list) and body:
         body = body[0]
     if isinstance(body, dict) and isinstance(body.get("error"), dict):

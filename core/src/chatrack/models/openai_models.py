@@ -1,4 +1,4 @@
-"""Models over OpenAI's two APIs: the Agents SDK's, asked for what a server of its own history needs."""
+"""Models over OpenAI's two APIs: the Agents SDK's, with settings for a server that keeps the history itself."""
 
 import dataclasses
 from collections.abc import AsyncIterator
@@ -8,13 +8,13 @@ from agents import ModelResponse, ModelSettings, OpenAIChatCompletionsModel, Ope
 from agents.items import TResponseStreamEvent
 from openai import AsyncOpenAI
 
+from chatrack.models.client import ENCRYPTED_REASONING
 from chatrack.models.delta_fast_path import DELTA_FAST_PATH, bypass_queue
 
-_PLAIN = ("gpt-3.5", "gpt-4", "chatgpt-")
-"""Models without reasoning, by the beginning of their names: asking them for it would cost a request."""
+_WITHOUT_REASONING = ("gpt-3.5", "gpt-4", "chatgpt-")
+"""Prefixes of models without reasoning; requesting reasoning from them would cost a refused request."""
 
-_OPENAI = "api.openai.com"
-
+_OPENAI_HOST = "api.openai.com"
 
 _ARGUMENTS = (
     "system_instructions",
@@ -25,74 +25,82 @@ _ARGUMENTS = (
     "handoffs",
     "tracing",
 )
-"""Those that the SDK gives by their place in one method and by name in another."""
+"""The arguments that the SDK passes by position to one method and by name to the other."""
 
 
 class ModelAdapter:
-    """Adapts every call of a model to its endpoint; the SDK's own class beside it does the calling."""
+    """Adapts the settings and the input of every model call; a mixin for a model of the Agents SDK."""
 
-    def settings(self, given: ModelSettings) -> ModelSettings:
-        """Give the settings of a call as the model wants them.
-
-        Args:
-            given: the agent's.
-        """
-        return given
-
-    def input(self, given: Any) -> Any:
-        """Give the input of a call as the model wants it.
+    def adapt_settings(self, settings: ModelSettings) -> ModelSettings:
+        """Return the settings for a call.
 
         Args:
-            given: text, or the items of the conversation.
+            settings: the agent's.
         """
-        return given
+        return settings
 
-    def stream_response(self, *given: Any, **named: Any) -> AsyncIterator[TResponseStreamEvent]:
-        """Stream an answer; arguments and result are the SDK's."""
-        stream: AsyncIterator[TResponseStreamEvent] = super().stream_response(**self._asked(given, named))  # type: ignore[misc]  # of the class beside this one
-        shortcut = DELTA_FAST_PATH.get()
-        return stream if shortcut is None else bypass_queue(stream, shortcut)
+    def adapt_input(self, items: Any) -> Any:
+        """Return the input for a call.
 
-    async def get_response(self, *given: Any, **named: Any) -> ModelResponse:
-        """Give an answer in one piece; arguments and result are the SDK's."""
-        response: ModelResponse = await super().get_response(**self._asked(given, named))  # type: ignore[misc]  # as above
+        Args:
+            items: text, or the items of the conversation.
+        """
+        return items
+
+    def stream_response(self, *positional: Any, **named: Any) -> AsyncIterator[TResponseStreamEvent]:
+        """Stream a response; takes and returns what the SDK's own method does."""
+        stream: AsyncIterator[TResponseStreamEvent] = super().stream_response(  # type: ignore[misc]  # of the SDK's class
+            **self._adapt(positional, named)
+        )
+        fast_path = DELTA_FAST_PATH.get()
+        return stream if fast_path is None else bypass_queue(stream, fast_path)
+
+    async def get_response(self, *positional: Any, **named: Any) -> ModelResponse:
+        """Return a whole response; takes and returns what the SDK's own method does."""
+        response: ModelResponse = await super().get_response(  # type: ignore[misc]  # of the SDK's class
+            **self._adapt(positional, named)
+        )
         return response
 
-    def _asked(self, given: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:
-        asked = {**dict(zip(_ARGUMENTS, given, strict=False)), **named}
-        settings, items = self.settings(asked["model_settings"]), self.input(asked["input"])
-        return {**asked, "model_settings": settings, "input": items}
+    def _adapt(self, positional: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:
+        arguments = {**dict(zip(_ARGUMENTS, positional, strict=False)), **named}
+        return {
+            **arguments,
+            "model_settings": self.adapt_settings(arguments["model_settings"]),
+            "input": self.adapt_input(arguments["input"]),
+        }
 
 
 class ResponsesModel(ModelAdapter, OpenAIResponsesModel):
-    """A model over the Responses API that leaves nothing with the provider."""
+    """A model over the Responses API. By default the provider stores nothing."""
 
-    def settings(self, given: ModelSettings) -> ModelSettings:
-        """Keep nothing there, and take the reasoning along."""
-        include = list(given.response_include or [])
-        if not str(self.model).startswith(_PLAIN) and "reasoning.encrypted_content" not in include:
-            include.append("reasoning.encrypted_content")
-        store = False if given.store is None else given.store
-        return dataclasses.replace(given, store=store, response_include=include)
+    def adapt_settings(self, settings: ModelSettings) -> ModelSettings:
+        """Disable storage at the provider, and request encrypted reasoning, which is replayed in later turns."""
+        # docs/upstream.md: stored-at-openai
+        include = list(settings.response_include or [])
+        if not str(self.model).startswith(_WITHOUT_REASONING) and ENCRYPTED_REASONING not in include:
+            include.append(ENCRYPTED_REASONING)
+        store = False if settings.store is None else settings.store
+        return dataclasses.replace(settings, store=store, response_include=include)
 
 
 class ChatModel(ModelAdapter, OpenAIChatCompletionsModel):
     """A model over Chat Completions.
 
     Args:
-        model: the endpoint's name for it.
+        model: the endpoint's name for the model.
         openai_client: the endpoint's client.
-        include_usage: whether to ask for the count of tokens.
+        include_usage: whether to request token counts.
     """
 
     def __init__(self, model: str, openai_client: AsyncOpenAI, *, include_usage: bool = True) -> None:
         super().__init__(model=model, openai_client=openai_client)
         self._include_usage = include_usage or None
-        # OpenAI keeps what it is not told to forget; others do not know the word.
-        self._store = False if str(openai_client.base_url.host).endswith(_OPENAI) else None
+        # OpenAI stores completions unless `store=False`; other endpoints may refuse the parameter.
+        self._store = False if str(openai_client.base_url.host).endswith(_OPENAI_HOST) else None
 
-    def settings(self, given: ModelSettings) -> ModelSettings:
-        """Ask for the count of tokens, and keep nothing there."""
-        usage = self._include_usage if given.include_usage is None else given.include_usage
-        store = self._store if given.store is None else given.store
-        return dataclasses.replace(given, store=store, include_usage=usage)
+    def adapt_settings(self, settings: ModelSettings) -> ModelSettings:
+        """Request token counts, and disable storage at OpenAI."""
+        usage = self._include_usage if settings.include_usage is None else settings.include_usage
+        store = self._store if settings.store is None else settings.store
+        return dataclasses.replace(settings, store=store, include_usage=usage)

@@ -1,7 +1,7 @@
-"""The two calls that answers come from, sent as they are given.
+"""The two API calls that produce answers, posted as they are given.
 
-The openai client walks through every request with its type at hand, to rename fields that need no renaming here;
-with a few tools that costs as much as receiving fifty tokens.
+The openai client walks through every request along with its type, to rename fields that have their names already;
+with a few tools that takes as long as receiving fifty tokens.
 """
 
 from collections.abc import Mapping
@@ -16,10 +16,10 @@ from pydantic import BaseModel
 
 
 class PlainResponses(AsyncResponses):
-    """The Responses API.
+    """The Responses API, without the client's transformation of requests.
 
     Args:
-        client: what sends.
+        client: the client that sends the requests.
     """
 
     def __init__(self, client: AsyncOpenAI) -> None:
@@ -27,15 +27,15 @@ class PlainResponses(AsyncResponses):
         self.client = client
 
     async def create(self, **given: Any) -> Any:
-        """Ask for an answer; arguments and result are the client's."""
+        """Create a response; takes and returns what the client's own method does."""
         return await _post(self.client, "/responses", given, Response, AsyncStream[ResponseStreamEvent])
 
 
 class PlainCompletions(AsyncCompletions):
-    """Chat Completions.
+    """Chat Completions, without the client's transformation of requests.
 
     Args:
-        client: what sends.
+        client: the client that sends the requests.
     """
 
     def __init__(self, client: AsyncOpenAI) -> None:
@@ -43,39 +43,40 @@ class PlainCompletions(AsyncCompletions):
         self.client = client
 
     async def create(self, **given: Any) -> Any:
-        """Ask for an answer; arguments and result are the client's."""
+        """Create a completion; takes and returns what the client's own method does."""
         chunks = AsyncStream[ChatCompletionChunk]
         return await _post(self.client, "/chat/completions", given, ChatCompletion, chunks)
 
 
-_OPTIONS = {
+_REQUEST_OPTIONS = {
     "extra_headers": "headers",
     "extra_query": "params",
     "extra_body": "extra_json",
     "timeout": "timeout",
 }
+"""Arguments that are not part of the body, and the client's names for them."""
 
 
 async def _post(
     client: AsyncOpenAI,
     path: str,
     given: Mapping[str, Any],
-    whole: type[BaseModel],
+    response_type: type[BaseModel],
     stream_cls: type[AsyncStream[Any]],
 ) -> Any:
-    """Tell what is for the client from what is for the provider, and send it."""
+    """Separate request options from the body, and post the body."""
     options: Any = {"security": {"bearer_auth": True}}
     body: dict[str, Any] = {}
     for name, value in given.items():
         if isinstance(value, NotGiven | Omit):
             continue
-        if name not in _OPTIONS:
+        if name not in _REQUEST_OPTIONS:
             body[name] = (
                 value.model_dump(mode="json", exclude_unset=True) if isinstance(value, BaseModel) else value
             )
         elif value is not None:
-            options[_OPTIONS[name]] = value
+            options[_REQUEST_OPTIONS[name]] = value
     stream = bool(body.get("stream"))
     return await client.post(
-        path, body=body, options=options, cast_to=whole, stream=stream, stream_cls=stream_cls
+        path, body=body, options=options, cast_to=response_type, stream=stream, stream_cls=stream_cls
     )

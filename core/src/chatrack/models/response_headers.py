@@ -1,4 +1,4 @@
-"""What a provider's answer says beside what went wrong: its own id of the request, and when to try again."""
+"""The request id and the retry delay in a provider's response."""
 
 import email.utils
 import math
@@ -8,45 +8,45 @@ from typing import Any
 
 from chatrack.clock import now
 
-_BEHIND_A_PROXY = "llm_provider-"
-"""LiteLLM hands on the headers of the provider behind it under names that begin so."""
+_PROXY_PREFIX = "llm_provider-"
+"""LiteLLM passes the headers of the provider behind it on under names with this prefix."""
 
-_DELAY = re.compile(r"(\d+(?:\.\d+)?)s")
+_RETRY_DELAY = re.compile(r"(\d+(?:\.\d+)?)s")
 
 
 def request_id_in(headers: Mapping[str, str]) -> str | None:
-    """Find what the provider calls the request."""
-    return _find(headers, "x-request-id")
+    """Return the provider's id of the request."""
+    return _header(headers, "x-request-id")
 
 
 def retry_after_in(headers: Mapping[str, str], body: Mapping[str, Any]) -> float | None:
-    """Find the seconds after which it is worth trying again.
+    """Return the seconds after which the provider asks to retry.
 
     Args:
-        headers: of the answer; a number of seconds, or a date.
-        body: the error in the answer; Gemini says it there.
+        headers: the headers of the response; they hold a number of seconds, or a date.
+        body: the error in the response; Gemini has the delay there.
     """
-    if (milliseconds := _number(_find(headers, "retry-after-ms"))) is not None:
+    if (milliseconds := _number(_header(headers, "retry-after-ms"))) is not None:
         return milliseconds / 1000
-    given = _find(headers, "retry-after")
-    if (seconds := _number(given)) is not None:
+    value = _header(headers, "retry-after")
+    if (seconds := _number(value)) is not None:
         return seconds
-    if given is not None:
+    if value is not None:
         try:
-            moment = email.utils.parsedate_to_datetime(given)
-            return max(0.0, (moment - now()).total_seconds())
+            date = email.utils.parsedate_to_datetime(value)
+            return max(0.0, (date - now()).total_seconds())
         except (ValueError, TypeError):
             return None
     details = body.get("details")
     for detail in details if isinstance(details, list) else []:
-        delay = _DELAY.fullmatch(str(detail.get("retryDelay"))) if isinstance(detail, dict) else None
+        delay = _RETRY_DELAY.fullmatch(str(detail.get("retryDelay"))) if isinstance(detail, dict) else None
         if delay is not None:
             return float(delay[1])
     return None
 
 
-def _find(headers: Mapping[str, str], name: str) -> str | None:
-    return headers.get(name) or headers.get(_BEHIND_A_PROXY + name)
+def _header(headers: Mapping[str, str], name: str) -> str | None:
+    return headers.get(name) or headers.get(_PROXY_PREFIX + name)
 
 
 def _number(text: str | None) -> float | None:

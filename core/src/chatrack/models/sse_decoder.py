@@ -1,62 +1,62 @@
-"""Server-sent events as model providers write them, cut out of a stream of bytes."""
+"""Decoding of server-sent events as model providers send them."""
 
-LARGEST = 32 * 2**20
-"""So many bytes one event may have: pictures come as base64."""
+MAX_EVENT_SIZE = 32 * 2**20
+"""Bytes of the largest event that is accepted; generated images arrive as base64."""
 
 
 class SSEDecoder:
-    """Cuts the data out of the events of one stream.
+    """Extracts the data of the events of one stream.
 
-    Line ends of all three kinds, comments, fields without meaning and events without data are taken in passing.
-    Bytes are not decoded here, so that a character may be spread over two chunks.
+    Accepts all three line endings, and skips comments, other fields and events without data. Bytes are not decoded
+    to text, so that a character may be split between two chunks.
     """
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
-        """What has come of an event that is not complete."""
+        """The chunks of an event that is not complete yet."""
         self._size = 0
 
     def feed(self, chunk: bytes) -> list[bytes]:
-        """Give the data of all events that a chunk completes.
+        """Return the data of every event that a chunk completes.
 
         Args:
-            chunk: the next bytes.
+            chunk: the next bytes of the stream.
 
         Raises:
-            ValueError: there is an event without end.
+            ValueError: an event is larger than `MAX_EVENT_SIZE`.
         """
         if self._parts:
-            if b"\n" not in chunk and b"\r" not in chunk:  # the middle of something large
-                return self._keep(chunk)
+            if b"\n" not in chunk and b"\r" not in chunk:  # the middle of a large event
+                return self._buffer(chunk)
             chunk = b"".join((*self._parts, chunk))
             self._parts, self._size = [], 0
-        held_back = b""
+        trailing = b""
         if b"\r" in chunk:
-            if chunk.endswith(b"\r"):  # half of a line end, perhaps
-                chunk, held_back = chunk[:-1], b"\r"
+            if chunk.endswith(b"\r"):  # the first half of "\r\n", perhaps
+                chunk, trailing = chunk[:-1], b"\r"
             chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         frames = chunk.split(b"\n\n")
-        if rest := frames.pop() + held_back:
-            self._keep(rest)
+        if rest := frames.pop() + trailing:
+            self._buffer(rest)
         found = []
         for frame in frames:
             start = frame.find(b"\n") + 1 if frame.startswith(b"event:") else 0
             if frame.startswith(b"data: ", start) and frame.find(b"\n", start) < 0:
-                found.append(frame[start + 6 :])  # nearly all of them
+                found.append(frame[start + 6 :])  # a single line of data, as nearly all events have
             elif data := _data_of(frame):
                 found.append(data)
         return found
 
     def end(self) -> list[bytes]:
-        """Give what came after the last blank line: some servers leave out the one at the end."""
+        """Return the data after the last blank line; some servers leave out the blank line at the end."""
         data = _data_of(b"".join(self._parts).replace(b"\r", b"\n"))
         return [data] if data else []
 
-    def _keep(self, part: bytes) -> list[bytes]:
+    def _buffer(self, part: bytes) -> list[bytes]:
         self._parts.append(part)
         self._size += len(part)
-        if self._size > LARGEST:
-            raise ValueError("an event without end")
+        if self._size > MAX_EVENT_SIZE:
+            raise ValueError(f"an event is larger than {MAX_EVENT_SIZE} bytes")
         return []
 
 

@@ -1,4 +1,4 @@
-"""The stream of one answer, from bytes to events: plain deltas the short way, the rest as the client does."""
+"""Decoding of streamed responses: text deltas by the fast decoders, other events by the client's own classes."""
 
 import asyncio
 import functools
@@ -18,91 +18,93 @@ from pydantic import Field, TypeAdapter, ValidationError
 from chatrack.errors import Fault, ModelFailure
 from chatrack.models.calls import CallIds, ChatCalls, is_call
 from chatrack.models.deltas import decode_chat_chunk, decode_response_delta
-from chatrack.models.draining import deliver_queued_first
-from chatrack.models.failures import fault_in
-from chatrack.models.limits import Limits, ReadDeadline
+from chatrack.models.failures import fault_from_body
+from chatrack.models.limits import Limits
+from chatrack.models.queued_events import deliver_queued_first
+from chatrack.models.read_deadline import ReadDeadline
 from chatrack.models.response_headers import request_id_in
 from chatrack.models.sse_decoder import SSEDecoder
 
-STARTED = "chatrack.started"
-"""The extension of a response that says when its request began, on the loop's clock."""
+REQUEST_STARTED = "chatrack.request_started"
+"""The extension of an HTTP response with the time of its request, on the loop's clock."""
 
 
-class _Answer(ABC):
-    """Reads one answer. What goes wrong on the way is a `ModelFailure`, raised after all that came before it.
+class _ResponseReader(ABC):
+    """Reads one streamed response. Failures are `ModelFailure`s, raised after the events before them.
 
     Args:
-        stream: the client's stream of the answer.
+        stream: the client's stream.
     """
+
+    # docs/upstream.md: slow-client
 
     def __init__(self, stream: AsyncStream[Any]) -> None:
         self.response = stream.response
-        self.sent = _sent(stream)
-        """The body of the request."""
-        self.over = False
-        """Whether the answer has come to its end."""
-        self.failed: Fault | None = None
-        """Why the answer is none, although it has come to its end."""
+        self.request_body = _request_body(stream)
+        self.finished = False
+        """Whether the provider has said that the response is complete."""
+        self.fault: Fault | None = None
+        """Why a complete response does not count as an answer."""
         self.first_token_deadline: float | None = None
-        """Until when the first token has to be there; None when it is."""
-        self._client: Any = stream._client  # noqa: SLF001  (known under no public name)
+        """When the first token has to be there, on the loop's clock; None once it is."""
+        self._client: Any = stream._client  # noqa: SLF001  (no public name)
 
     async def events(self) -> AsyncIterator[Any]:
-        """Give the events as they come.
+        """Yield the events of the response.
 
         Raises:
-            ModelFailure: the answer is late, broken, or none.
+            ModelFailure: the response is late, broken or incomplete.
         """
         limits: Limits = self._client.limits
-        started = self.response.extensions.get(STARTED, asyncio.get_running_loop().time())
+        started = self.response.extensions.get(REQUEST_STARTED, asyncio.get_running_loop().time())
         self.first_token_deadline = started + limits.first_token
-        reader = SSEDecoder()
-        self._watch = ReadDeadline()
-        reads = self.response.aiter_bytes()
+        decoder = SSEDecoder()
+        self._read_deadline = ReadDeadline()
+        chunks = self.response.aiter_bytes()
         try:
-            while (chunk := await self._read(reads, started + limits.total, limits.idle)) is not None:
-                for data in self._cut(reader, chunk):
-                    for event in self._given(data):
+            while (chunk := await self._read(chunks, started + limits.total, limits.idle)) is not None:
+                for data in self._feed(decoder, chunk):
+                    for event in self._decode(data):
                         yield event
-            for data in reader.end():
-                for event in self._given(data):
+            for data in decoder.end():
+                for event in self._decode(data):
                     yield event
-            if self.failed is not None:
-                raise self.failure(self.failed)
-            if not self.over:
+            if self.fault is not None:
+                raise self.failure(self.fault)
+            if not self.finished:
                 raise self.failure("broken")
         finally:
-            self._watch.close()
-            await reads.aclose()
+            self._read_deadline.close()
+            await chunks.aclose()
             await self.response.aclose()
 
-    def _cut(self, reader: SSEDecoder, chunk: bytes) -> list[bytes]:
+    def _feed(self, decoder: SSEDecoder, chunk: bytes) -> list[bytes]:
         try:
-            return reader.feed(chunk)
+            return decoder.feed(chunk)
         except ValueError as error:
             raise self.failure("broken") from error
 
-    def _given(self, data: bytes) -> tuple[Any, ...]:
+    def _decode(self, data: bytes) -> tuple[Any, ...]:
         if data.startswith(b"[DONE]"):
-            self.over = True
-            return ()  # the end of the body follows; read to it, the connection can be used again
-        return self.decoded(data)
+            self.finished = True
+            return ()  # the body is read to its end, so that the connection can be reused
+        return self.decode(data)
 
     @abstractmethod
-    def decoded(self, data: bytes) -> tuple[Any, ...]:
-        """Give the events that some data is, mostly one.
+    def decode(self, data: bytes) -> tuple[Any, ...]:
+        """Return the events in the data of one server-sent event: at most one.
 
         Raises:
-            ModelFailure: it makes no sense, or reports a failure.
+            ModelFailure: the data cannot be parsed, or reports a failure.
         """
 
-    async def _read(self, reads: AsyncIterator[bytes], end: float, idle: float) -> bytes | None:
+    async def _read(self, chunks: AsyncIterator[bytes], end: float, idle: float) -> bytes | None:
         if self.first_token_deadline is not None:
-            until = min(end, self.first_token_deadline)
+            deadline = min(end, self.first_token_deadline)
         else:
-            until = min(end, asyncio.get_running_loop().time() + idle)
+            deadline = min(end, asyncio.get_running_loop().time() + idle)
         try:
-            return await self._watch.read(anext(reads, None), until)
+            return await self._read_deadline.read(anext(chunks, None), deadline)
         except TimeoutError as error:
             raise self.failure(
                 "first_token_timeout" if self.first_token_deadline is not None else "idle_timeout"
@@ -110,12 +112,17 @@ class _Answer(ABC):
         except (httpx2.RequestError, httpx2.StreamError) as error:
             raise self.failure("broken") from error
 
-    def parsed(self, data: bytes) -> dict[str, Any]:
+    def parse(self, data: bytes) -> dict[str, Any]:
+        """Parse a JSON object.
+
+        Raises:
+            ModelFailure: the data is not a JSON object.
+        """
         try:
             parsed = msgspec.json.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             try:
-                parsed = json.loads(data)  # takes NaN and lone surrogates too
+                parsed = json.loads(data)  # accepts NaN and lone surrogates too
             except (ValueError, RecursionError) as error:
                 raise self.failure("broken") from error
         if not isinstance(parsed, dict):
@@ -123,27 +130,28 @@ class _Answer(ABC):
         return parsed
 
     def failure(self, fault: Fault, *, code: str | None = None) -> ModelFailure:
+        """Return a failure of this response."""
         return deliver_queued_first(
             ModelFailure(fault, request_id=request_id_in(self.response.headers), code=code)
         )
 
-    def reported(self, error: Any) -> ModelFailure:
-        """Give the failure that the provider reports in the middle of an answer."""
-        values: Mapping[str, Any] = error if isinstance(error, dict) else {"message": str(error)}
-        code = values.get("code") or values.get("type")
+    def provider_failure(self, error: Any) -> ModelFailure:
+        """Return the failure that the provider reports in the middle of the stream."""
+        body: Mapping[str, Any] = error if isinstance(error, dict) else {"message": str(error)}
+        code = body.get("code") or body.get("type")
         return self.failure(
-            fault_in(values, otherwise="unavailable"), code=None if code is None else str(code)
+            fault_from_body(body, otherwise="unavailable"), code=None if code is None else str(code)
         )
 
 
-class _ResponsesAnswer(_Answer):
+class _ResponsesReader(_ResponseReader):
     def __init__(self, stream: AsyncStream[Any]) -> None:
         super().__init__(stream)
-        self._ids = CallIds.of(self.sent)
+        self._ids = CallIds.of(self.request_body)
         self._calls: dict[tuple[str, int], str] = {}
-        """The ids of this response's calls, by what the provider calls them and by their place."""
+        """The ids of this response's calls, by the provider's ids and the output indexes."""
 
-    def decoded(self, data: bytes) -> tuple[Any, ...]:
+    def decode(self, data: bytes) -> tuple[Any, ...]:
         if b'.delta"' in data:
             try:
                 delta = decode_response_delta(data)
@@ -152,72 +160,72 @@ class _ResponsesAnswer(_Answer):
             else:
                 self.first_token_deadline = None
                 return (delta,)
-        parsed = self.parsed(data)
+        parsed = self.parse(data)
         kind = parsed.get("type")
         if str(kind).endswith(".delta"):
             self.first_token_deadline = None
         response = parsed.get("response")
         response = response if isinstance(response, dict) else {}
         if kind == "response.failed":
-            raise self.reported(response.get("error"))
+            raise self.provider_failure(response.get("error"))
         if kind == "error" or (kind is None and parsed.get("error")):
-            raise self.reported(parsed.get("error") or parsed)
+            raise self.provider_failure(parsed.get("error") or parsed)
         if kind == "response.incomplete":
             details = response.get("incomplete_details")
             reason = str(details.get("reason")) if isinstance(details, dict) else None
             raise self.failure("filtered" if reason == "content_filter" else "max_output_tokens", code=reason)
         if kind == "response.completed":
-            self.over = True
-            self._repair_all(response.get("output") or [])
+            self.finished = True
+            self._assign_ids(response.get("output") or [])
         elif kind in {"response.output_item.added", "response.output_item.done"}:
             item: Any = parsed.get("item")
             if is_call(item):
-                place = (str(item.get("call_id") or ""), parsed.get("output_index", 0))
-                if place not in self._calls:
-                    self._calls[place] = self._ids.unique(place[0])
-                item["call_id"] = self._calls[place]
-        if not isinstance(kind, str) or kind not in _EVENTS:
-            return ()  # what nobody knows yet, nobody misses
+                key = (str(item.get("call_id") or ""), parsed.get("output_index", 0))
+                if key not in self._calls:
+                    self._calls[key] = self._ids.unique(key[0])
+                item["call_id"] = self._calls[key]
+        if not isinstance(kind, str) or kind not in _EVENT_CLASSES:
+            return ()  # skip unknown event types
         try:
-            return (_events().validate_python(parsed),)
+            return (_event_adapter().validate_python(parsed),)
         except ValidationError:
-            return (_EVENTS[kind].model_construct(**parsed),)  # as the client has it: better loose than lost
+            return (_EVENT_CLASSES[kind].model_construct(**parsed),)  # unvalidated, as the client does
 
-    def _repair_all(self, output: list[Any]) -> None:
-        # Here places may be counted otherwise: the first of those called alike is the first, and so on.
-        told: dict[str, list[str]] = {}
-        for (given, _), call_id in self._calls.items():
-            told.setdefault(given, []).append(call_id)
+    def _assign_ids(self, output: list[Any]) -> None:
+        # Output indexes may differ here: of calls with the same provider's id, the first is the first.
+        call_ids: dict[str, list[str]] = {}
+        for (provider_id, _), call_id in self._calls.items():
+            call_ids.setdefault(provider_id, []).append(call_id)
         for item in filter(is_call, output):
-            given = str(item.get("call_id") or "")
-            ids = told.get(given)
-            item["call_id"] = ids.pop(0) if ids else self._ids.unique(given)
+            provider_id = str(item.get("call_id") or "")
+            assigned = call_ids.get(provider_id)
+            item["call_id"] = assigned.pop(0) if assigned else self._ids.unique(provider_id)
 
 
-class _ChatAnswer(_Answer):
+class _ChatReader(_ResponseReader):
     def __init__(self, stream: AsyncStream[Any]) -> None:
         super().__init__(stream)
-        self._calls = ChatCalls(CallIds.of(self.sent))
+        self._calls = ChatCalls(CallIds.of(self.request_body))
 
-    def decoded(self, data: bytes) -> tuple[Any, ...]:
+    def decode(self, data: bytes) -> tuple[Any, ...]:
         try:
             chunk = decode_chat_chunk(data)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            return (self._unusual(self.parsed(data)),)
+            return (self._validate(self.parse(data)),)
         if chunk.choices[0].delta.content:
             self.first_token_deadline = None
         return (chunk,)
 
-    def _unusual(self, parsed: dict[str, Any]) -> ChatCompletionChunk:
+    def _validate(self, parsed: dict[str, Any]) -> ChatCompletionChunk:
         if parsed.get("error"):
-            raise self.reported(parsed["error"])
+            raise self.provider_failure(parsed["error"])
         for choice in parsed.get("choices") or []:
             if not isinstance(choice, dict):
                 continue
             if choice.get("finish_reason"):
-                self.over = True
-                # What ends so is not to be taken for an answer; what it said so far is sent first.
-                self.failed = _FINISHES.get(choice["finish_reason"], self.failed)
+                self.finished = True
+                # Raised at the end of the stream, after the text before it.
+                self.fault = _FAULTS_BY_FINISH_REASON.get(choice["finish_reason"], self.fault)
             delta = choice.get("delta")
             if not isinstance(delta, dict):
                 continue
@@ -231,48 +239,47 @@ class _ChatAnswer(_Answer):
             return ChatCompletionChunk.model_construct(**parsed)
 
 
-_FINISHES: dict[str, Fault] = {"content_filter": "filtered", "length": "max_output_tokens"}
+_FAULTS_BY_FINISH_REASON: dict[str, Fault] = {"content_filter": "filtered", "length": "max_output_tokens"}
 
 
 @functools.cache
-def _events() -> TypeAdapter[ResponseStreamEvent]:
-    """Give what builds events.
+def _event_adapter() -> TypeAdapter[ResponseStreamEvent]:
+    """Return a validator of events that chooses the class by the event's type.
 
-    The client looks for the class among all there are; told where to look, this takes a fiftieth of the time and a
-    seventh of the memory.
+    The client tries all classes. Choosing takes a fiftieth of the time and a seventh of the memory.
     """
-    known: Any = Union[tuple(_EVENTS.values())]  # noqa: UP007  (of a tuple)
-    return TypeAdapter(Annotated[known, Field(discriminator="type")])
+    union: Any = Union[tuple(_EVENT_CLASSES.values())]  # noqa: UP007  (of a tuple)
+    return TypeAdapter(Annotated[union, Field(discriminator="type")])
 
 
-_EVENTS: Mapping[str, type[openai.BaseModel]] = {
+_EVENT_CLASSES: Mapping[str, type[openai.BaseModel]] = {
     get_args(cls.model_fields["type"].annotation)[0]: cls
     for cls in get_args(get_args(ResponseStreamEvent)[0])
 }
-"""The classes of events, by their type."""
+"""The client's classes of events, by the events' types."""
 
 
-def _sent(stream: AsyncStream[Any]) -> dict[str, Any]:
-    options = stream._options  # noqa: SLF001  (as above)
+def _request_body(stream: AsyncStream[Any]) -> dict[str, Any]:
+    options = stream._options  # noqa: SLF001  (no public name)
     return options.json_data if options is not None and isinstance(options.json_data, dict) else {}
 
 
 class ResponsesStream(AsyncStream[ResponseStreamEvent]):
-    """An answer of the Responses API."""
+    """A streamed response of the Responses API."""
 
     def __stream__(self) -> AsyncIterator[ResponseStreamEvent]:
-        return _ResponsesAnswer(self).events()
+        return _ResponsesReader(self).events()
 
 
 class ChatStream(AsyncStream[ChatCompletionChunk]):
-    """An answer of Chat Completions."""
+    """A streamed response of Chat Completions."""
 
     def __stream__(self) -> AsyncIterator[ChatCompletionChunk]:
-        return _ChatAnswer(self).events()
+        return _ChatReader(self).events()
 
 
-STREAMS: Mapping[str, type[AsyncStream[Any]]] = {
+STREAM_CLASSES: Mapping[str, type[AsyncStream[Any]]] = {
     "/responses": ResponsesStream,
     "/chat/completions": ChatStream,
 }
-"""What reads the streamed answers of a route."""
+"""The classes that decode the streams of each API, by path."""

@@ -1,4 +1,4 @@
-"""Gemini over Chat Completions, with its oddities met."""
+"""Gemini's models over Chat Completions, with requests adapted to what the endpoint accepts."""
 
 import dataclasses
 import re
@@ -7,21 +7,20 @@ from typing import Any
 from chatrack import ModelSettings
 from chatrack.models import ChatModel
 
-UNSIGNED = "skip_thought_signature_validator"
-"""What stands for the signature of a call that Gemini did not make: its documentation names it for histories that
-come from elsewhere (ai.google.dev, "Thought signatures")."""
+NO_SIGNATURE = "skip_thought_signature_validator"
+"""The signature for tool calls that Gemini did not make, from its documentation (ai.google.dev, "Thought signatures")."""
 
-_UNSIGNING = re.compile(r"gemini-?[12]\b")
-"""Models that sign nothing; those after them, which aliases such as `gemini-flash-latest` may mean, want all signed."""
+_UNSIGNED_MODELS = re.compile(r"gemini-?[12]\b")
+"""Models without signatures. Later models, which aliases such as `gemini-flash-latest` may mean, require them."""
 
 
 class GeminiModel(ChatModel):
-    """One of Gemini's models."""
+    """A model of Gemini."""
 
-    def settings(self, given: ModelSettings) -> ModelSettings:
-        """Leave out what the endpoint refuses."""
+    def adapt_settings(self, settings: ModelSettings) -> ModelSettings:
+        """Leave out the parameters that the endpoint refuses."""
         return dataclasses.replace(
-            super().settings(given),
+            super().adapt_settings(settings),
             store=None,
             metadata=None,
             frequency_penalty=None,
@@ -31,15 +30,15 @@ class GeminiModel(ChatModel):
             verbosity=None,
         )
 
-    def input(self, given: Any) -> Any:
-        """Sign the calls that the model did not make."""
-        if not isinstance(given, list) or _UNSIGNING.search(str(self.model)):
-            return given
-        return [_signed(item) for item in given]
+    def adapt_input(self, items: Any) -> Any:
+        """Add a signature to the tool calls of other models."""
+        if not isinstance(items, list) or _UNSIGNED_MODELS.search(str(self.model)):
+            return items
+        return [_signed(item) for item in items]
 
 
 def _signed(item: Any) -> Any:
     if item.get("type") != "function_call":
         return item
     data = item.get("provider_data") or {}
-    return {**item, "provider_data": {"thought_signature": UNSIGNED, **data}}
+    return {**item, "provider_data": {"thought_signature": NO_SIGNATURE, **data}}

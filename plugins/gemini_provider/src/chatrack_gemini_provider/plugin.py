@@ -1,4 +1,4 @@
-"""`gemini_provider`: Google's models, over the endpoint of theirs that speaks OpenAI's Chat Completions."""
+"""`gemini_provider`: Google's models, over their endpoint for OpenAI's Chat Completions."""
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
@@ -21,7 +21,7 @@ class GeminiProviderPlugin:
     api = 1
 
     class Settings(EndpointSettings):
-        """`[plugins.gemini_provider]`: what every endpoint can be told; it has one API only."""
+        """`[plugins.gemini_provider]`; the endpoint has only one of the two APIs."""
 
         api_key: Annotated[Secret | None, from_env("GEMINI_API_KEY")] = None
         default_model: Annotated[str | None, from_env("GEMINI_DEFAULT_MODEL")] = DEFAULT_MODEL
@@ -40,10 +40,10 @@ class GeminiProviderPlugin:
 
     @hookimpl
     def model_providers(self) -> Mapping[str, ModelProvider]:
-        """Give the provider."""
+        """Return the provider, by its prefix."""
         return {"gemini": self.provider}
 
     @hookimpl
     def lifespan(self) -> AbstractAsyncContextManager[None]:
-        """Close the connections in the end."""
+        """Close the connections on exit."""
         return self.provider.open()

@@ -22,7 +22,7 @@ from chatrack.config import ChatTable
 from chatrack.errors import ModelFailure
 from chatrack.interfaces import Store, TurnContext
 from chatrack.models.delta_fast_path import DELTA_FAST_PATH, DeltaFastPath
-from chatrack.models.failures import failure_of
+from chatrack.models.failures import as_model_failure
 
 
 class AgentHandler(TurnHandler):
@@ -111,7 +111,7 @@ class AgentHandler(TurnHandler):
                         raise
                 break
             except Exception as error:
-                failure = failure_of(error)
+                failure = as_model_failure(error)
                 if failure is None:
                     raise
                 failure.model = converter.model
