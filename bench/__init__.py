@@ -1,1 +1,1 @@
-"""Benchmarks of the server against the stock stack, and the fake upstream they and the tests use."""
+"""Benchmarks of the server against the stock stack; the model is the fake OpenAI of the tests."""

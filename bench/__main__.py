@@ -38,7 +38,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", type=_names, default=list(CASES), metavar="NAME[,NAME]",
                         help="cases to run: " + ", ".join(case.name for case in CASES))  # fmt: skip
     parser.add_argument("--side", choices=SIDES, help="measure one side only")
-    parser.add_argument("--quick", action="store_true", help="smaller loads, for a look only")
+    parser.add_argument("--quick", action="store_true", help="smaller loads, for a quick look")
     arguments = parser.parse_args()
     if arguments.side != Stock.name and not Chatrack.command.exists():
         parser.error(f"{Chatrack.command} is not installed; --side {Stock.name} does without it")
@@ -48,7 +48,7 @@ def _arguments() -> argparse.Namespace:
 async def _measure(
     cases: Sequence[Case], sides: Sequence[Side], runs: int, *, quick: bool
 ) -> dict[str, dict[str, list[float]]]:
-    """Run each case on the sides in turn; returns the samples by side and metric."""
+    """Run each case on the sides in turn, and return the samples by side and metric."""
     samples: dict[str, dict[str, list[float]]] = {side.name: defaultdict(list) for side in sides}
     port = free_port()
     command = [sys.executable, "-m", "tests.fake_openai", "--port", str(port)]
@@ -58,7 +58,7 @@ async def _measure(
             setting = Setting(f"http://127.0.0.1:{port}/v1", quick)
             for case in cases:
                 for run in range(runs):
-                    # Chatrack goes first, for it sets the load that the stock stack is compared at.
+                    # Chatrack goes first: it determines the load at which the stock stack is measured.
                     for side in reversed(sides):
                         print(f"{case.name} {run + 1}/{runs} {side.name}", file=sys.stderr, flush=True)
                         for metric, number in (await case.run(side, setting)).items():
@@ -67,7 +67,7 @@ async def _measure(
 
 
 def main() -> int:
-    """Run the benchmarks; returns 1 if a target is missed."""
+    """Run the benchmarks, and return 1 if a target is missed."""
     arguments = _arguments()
     sides: list[Side] = [kind() for name, kind in SIDES.items() if arguments.side in (None, name)]
     runs = arguments.runs or (1 if arguments.quick else RUNS)

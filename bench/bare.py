@@ -1,8 +1,8 @@
-"""The floor for reads: Litestar, SQLAlchemy and aiosqlite with nothing in between.
+"""The lower bound for reads: Litestar, SQLAlchemy and aiosqlite with nothing in between.
 
-One query, whose JSON documents are decoded and encoded again, as an app without any chat layer would
-do it. At start it fills a table of its own (``BARE_DB``, in the environment) with as many rows, of
-the same shape, as the other sides are seeded with.
+One query, whose JSON documents are decoded and encoded again, as in an app without a chat layer. At start
+it fills a database of its own (``BARE_DB``, in the environment) with as many rows, of the same shape, as
+the other sides are seeded with.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ async def _lifespan(_: Litestar) -> AsyncIterator[None]:
 
 @get("/threads")
 async def list_threads() -> list[dict[str, Any]]:
-    """The newest threads."""
+    """Return the newest threads."""
     async with _engine.connect() as connection:
         rows = await connection.execute(select(_threads.c.data).order_by(desc(_threads.c.id)).limit(PAGE))
         return list(rows.scalars())
@@ -85,7 +85,7 @@ async def list_threads() -> list[dict[str, Any]]:
 
 @get("/items")
 async def list_items() -> list[dict[str, Any]]:
-    """The newest items of the thread that has most."""
+    """Return the newest items of the longest thread."""
     query = select(_items.c.data).where(_items.c.thread_id == "thr_00000000")
     async with _engine.connect() as connection:
         rows = await connection.execute(query.order_by(desc(_items.c.id)).limit(PAGE))

@@ -1,4 +1,4 @@
-"""What is measured. Each case starts a side's server anew and returns its numbers by metric."""
+"""The benchmark cases. Each starts a side's server anew and returns its numbers by metric."""
 
 from __future__ import annotations
 
@@ -21,9 +21,12 @@ IDLE_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What a case is run with: the model API's URL, ending in ``/v1``, and whether to be brief.
+    """The parameters of a run.
 
-    `loads` keeps what load a case settled on, by its name, so that its later runs have the same.
+    Args:
+        base_url: the model API's URL, ending in ``/v1``.
+        quick: whether to use smaller loads.
+        loads: the load that each case settled on, by the case's name; its later runs have the same.
     """
 
     base_url: str
@@ -31,15 +34,16 @@ class Setting:
     loads: dict[str, int] = field(default_factory=dict)
 
     def pick(self, full: int, quick: int) -> int:
-        """One of two sizes."""
+        """Return the size for this kind of run."""
         return quick if self.quick else full
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A number that is compared; `target` bounds it, from below if more is better.
+    """A number that is compared.
 
-    What is bounded is chatrack / stock, or Chatrack's own number if `absolute`.
+    `target` is the bound of chatrack / stock, or of Chatrack's own number if `absolute`; a lower bound if
+    `more_is_better`.
     """
 
     name: str
@@ -50,7 +54,7 @@ class Metric:
     absolute: bool = False
 
     def holds(self, number: float) -> bool:
-        """Whether a ratio, or a number if `absolute`, meets the target; True if there is none."""
+        """Return whether a ratio, or a number if `absolute`, meets the target; True without a target."""
         if self.target is None:
             return True
         return number >= self.target if self.more_is_better else number <= self.target
@@ -66,7 +70,7 @@ class Case:
 
 
 async def measure_cpu(side: Side, setting: Setting) -> dict[str, float]:
-    """CPU of the server per text delta the client sees, in µs, on each model API."""
+    """Measure the CPU time of the server per text delta that the client receives, in µs, on each model API."""
     numbers: dict[str, float] = {}
     request = create_thread(side.path)
     for api, label in ((RESPONSES, "Responses"), (CHAT, "Chat")):
@@ -81,7 +85,7 @@ async def measure_cpu(side: Side, setting: Setting) -> dict[str, float]:
 
 
 async def measure_first_delta(side: Side, setting: Setting) -> dict[str, float]:
-    """Median time from a request until its first text delta, in ms, on each model API."""
+    """Measure the median time from a request until its first text delta, in ms, on each model API."""
     numbers: dict[str, float] = {}
     request = create_thread(side.path)
     for api, label in ((RESPONSES, "Responses"), (CHAT, "Chat")):
@@ -96,7 +100,7 @@ READS = ("threads.list", "items.list", "threads.get_by_id")
 
 
 async def measure_reads(side: Side, setting: Setting) -> dict[str, float]:
-    """Requests per second over a seeded database, and the same in relation to the bare app."""
+    """Measure requests per second over a seeded database, absolutely and relative to the bare app."""
     seconds = setting.pick(4, 1)
     async with started(side, setting.base_url, "fake-n8") as server:
         thread_id = await seed(server.port, side.path)
@@ -121,7 +125,7 @@ async def _rate(port: int, request: bytes, seconds: float) -> float:
 
 
 async def measure_memory(side: Side, setting: Setting) -> dict[str, float]:
-    """PSS at rest after one answer, in MiB, and per open stream beyond that of one, in KiB."""
+    """Measure PSS at rest after one answer, in MiB, and the increase per further open stream, in KiB."""
     request = create_thread(side.path)
     async with started(side, setting.base_url, "fake-n8") as server:
         await fetch(server.port, request)
@@ -141,7 +145,7 @@ async def measure_memory(side: Side, setting: Setting) -> dict[str, float]:
 
 
 async def measure_start(side: Side, setting: Setting) -> dict[str, float]:
-    """Time from spawning the server until its first answer, in ms."""
+    """Measure the time from spawning the server until its first answer, in ms."""
     async with started(side, setting.base_url, "fake-n8") as server:
         return {"start to ready": server.start_seconds * 1e3}
 
@@ -154,12 +158,12 @@ LEAST_IDLE = 15.0
 
 
 async def measure_gaps(side: Side, setting: Setting) -> dict[str, float]:
-    """Gaps in many streams at once, in ms, and what the machine had to spare meanwhile, in %.
+    """Measure the gaps in many streams at once, in ms, and the idle share of the cores meanwhile, in %.
 
-    The first run steps down from `OPEN_STREAMS` until the machine is idle for `LEAST_IDLE` percent of the
-    time; the later ones, of the other side too, have as many streams as it came to. Each step is printed.
-    The cores are told of one by one too: a server process that is behind fills one of them.
-    On the server's core, what its CPU and the idle share lack to 100 % is what other programs took.
+    The first run reduces the number of streams from `OPEN_STREAMS` until the machine is idle for `LEAST_IDLE`
+    percent of the time; later runs, of the other side too, have that number of streams. Each step is printed.
+    The cores are reported one by one as well, because a server that lags behind fills a single core. On the
+    server's core, other programs used what its CPU share and the idle share lack to 100 %.
     """
     settled = setting.loads.get("gaps")
     loads = [settled] if settled else [load for load in LOADS if load <= setting.pick(OPEN_STREAMS, 100)]

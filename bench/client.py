@@ -1,6 +1,6 @@
-"""The load generator: HTTP/1.1 over raw asyncio transports, with requests encoded beforehand.
+"""The load generator: HTTP/1.1 over raw asyncio transports, with requests encoded in advance.
 
-It talks to 127.0.0.1 only, and every load is bounded both in requests and in time.
+It connects to 127.0.0.1 only, and every load is bounded both in requests and in time.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ TIMEOUT = 60.0
 
 
 class HttpError(Exception):
-    """The server answered with another status than 200, or broke off."""
+    """The server responded with a status other than 200, or closed the connection early."""
 
 
 def encode(path: str, body: Mapping[str, Any] | None) -> bytes:
-    """A request in bytes: POST of a JSON body, or GET if there is none."""
+    """Encode a request: POST of a JSON body, or GET without one."""
     if body is None:
         return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
     data = json.dumps(body, separators=(",", ":")).encode()
@@ -35,7 +35,7 @@ def encode(path: str, body: Mapping[str, Any] | None) -> bytes:
 class Connection(asyncio.Protocol):
     """One keep-alive connection, one request at a time.
 
-    After `send`, `done` resolves to the body once the response is whole, or raises `HttpError`.
+    After `send`, `done` resolves to the body when the response is complete, or raises `HttpError`.
     Meanwhile `deltas` counts the text deltas received, and `first_delta_at` is the
     `time.perf_counter()` of the first.
     """
@@ -68,17 +68,17 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.done.done():
             self.done.set_exception(HttpError(f"the connection was lost: {exc}"))
-            self.done.exception()  # nobody may be waiting: an abandoned stream is no error
+            self.done.exception()  # retrieved, because nobody may await an abandoned stream
 
     def send(self, request: bytes) -> asyncio.Future[bytes]:
-        """Send an encoded request; returns `done`."""
+        """Send an encoded request, and return `done`."""
         self._begin()
         self.done = asyncio.get_running_loop().create_future()
         self.transport.write(request)
         return self.done
 
     def close(self) -> None:
-        """Drop the connection."""
+        """Abort the connection."""
         self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
@@ -122,7 +122,7 @@ class Connection(asyncio.Protocol):
 
     def _take(self, data: bytes) -> None:
         self._body.append(data)
-        # An event may be split between two chunks, so the end of one is looked at with the next.
+        # An event may be split between two chunks: the end of the previous chunk is searched with this one.
         seen = self._tail + data
         found = seen.count(DELTA)
         if found:
@@ -142,9 +142,9 @@ class Connection(asyncio.Protocol):
 
 
 async def fetch(port: int, request: bytes, timeout: float = TIMEOUT) -> bytes:
-    """One request on a connection of its own; returns the body.
+    """Send one request on a new connection, and return the body.
 
-    Raises `HttpError` for another status than 200, `OSError` if nobody listens, `TimeoutError`.
+    Raises `HttpError` for a status other than 200, `OSError` if nothing listens, `TimeoutError`.
     """
     connection = await Connection.open(port)
     try:
@@ -154,15 +154,15 @@ async def fetch(port: int, request: bytes, timeout: float = TIMEOUT) -> bytes:
 
 
 def events(body: bytes) -> list[dict[str, Any]]:
-    """The events of a whole SSE body."""
+    """Return the events in a complete SSE body."""
     return [json.loads(line[6:]) for line in body.split(b"\n") if line.startswith(b"data: ")]
 
 
 async def run_answers(port: int, request: bytes, count: int, concurrency: int) -> tuple[int, list[float]]:
     """Stream `count` answers over `concurrency` connections.
 
-    Returns the number of text deltas received, and for each answer the seconds until its first.
-    Raises `HttpError` if an answer has none.
+    Returns the number of text deltas received, and for each answer the seconds until its first delta.
+    Raises `HttpError` if an answer has no text.
     """
     left = deque(range(count))
     deltas = 0
@@ -188,7 +188,7 @@ async def run_answers(port: int, request: bytes, count: int, concurrency: int) -
 
 
 async def run_reads(port: int, request: bytes, seconds: float, concurrency: int) -> float:
-    """Repeat a request over `concurrency` keep-alive connections; returns requests per second."""
+    """Repeat a request over `concurrency` keep-alive connections, and return requests per second."""
     finished = 0
     stop_at = time.perf_counter() + seconds
 
@@ -210,7 +210,7 @@ async def run_reads(port: int, request: bytes, seconds: float, concurrency: int)
 async def open_streams(port: int, request: bytes, count: int) -> list[Connection]:
     """Open `count` streams and wait until each has its first text delta.
 
-    The caller closes the connections. Raises `TimeoutError` if a stream does not get that far.
+    The caller closes the connections. Raises `TimeoutError` if a stream has none in time.
     """
     connections = [await Connection.open(port) for _ in range(count)]
     for connection in connections:

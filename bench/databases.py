@@ -1,4 +1,4 @@
-"""Databases to measure and to test on: an empty one of each kind, gone afterwards."""
+"""Temporary databases for benchmarks and tests, of every kind."""
 
 import asyncio
 import concurrent.futures
@@ -23,25 +23,25 @@ SERVERS = {
     ),
     "mysql": make_url(os.environ.get("CHATRACK_TEST_MYSQL", "mysql://root@127.0.0.1:3306/mysql")),
 }
-"""Where the servers are; the user may create databases."""
+"""The servers' URLs; their users may create databases."""
 
 KINDS = ("sqlite", *SERVERS)
-"""The kinds of database that stores are tried on."""
+"""The kinds of database that stores support."""
 
 PLUGINS = {"sqlite": "sqlite_store", "postgresql": "postgres_store", "mysql": "mysql_store"}
 """The store plugin of each kind."""
 
 _POOL = {"pool_size": 2, "max_overflow": 4}
-"""Many processes run at once in tests, and servers allow about a hundred connections."""
+"""Tests run many processes at once, and servers allow about a hundred connections."""
 
 
 def store_tables(kind: str, url: str, **settings: object) -> str:
-    """Give the table of config.toml that makes a store of a database; its plugin is `PLUGINS[kind]`.
+    """Return the table in config.toml of the store plugin for a database; the plugin is `PLUGINS[kind]`.
 
     Args:
         kind: one of `KINDS`.
-        url: what `new_database` gave.
-        settings: more settings of the plugin, or others than those that tests have.
+        url: the URL that `new_database` yielded.
+        settings: further settings of the plugin; they override those of the tests.
     """
     if kind == "sqlite":
         values: dict[str, object] = {"path": make_url(url).database, **settings}
@@ -57,11 +57,11 @@ def store_tables(kind: str, url: str, **settings: object) -> str:
 
 @contextlib.contextmanager
 def new_database(kind: str, folder: Path) -> Iterator[str]:
-    """Make an empty database and give its URL.
+    """Create an empty database, yield its URL, and drop the database afterwards.
 
     Args:
         kind: one of `KINDS`.
-        folder: for a SQLite file.
+        folder: the folder of a SQLite file.
     """
     if kind == "sqlite":
         yield URL.create("sqlite", database=str(folder / "chat.db")).render_as_string()
@@ -76,13 +76,13 @@ def new_database(kind: str, folder: Path) -> Iterator[str]:
 
 
 def execute(kind: str, statement: str) -> None:
-    """Run one statement on a server, outside of any transaction."""
-    _in_a_loop_of_its_own(lambda: _RUN[kind](SERVERS[kind], statement))
+    """Execute one statement on a server, outside of any transaction."""
+    _run_in_new_loop(lambda: _RUN[kind](SERVERS[kind], statement))
 
 
 @cache
 def missing(kind: str) -> str | None:
-    """Say why databases of a kind cannot be made here, or None if they can."""
+    """Return why databases of a kind cannot be created here, or None if they can."""
     if kind == "sqlite":
         return None
     try:
@@ -118,7 +118,7 @@ async def _mysql(url: URL, statement: str) -> None:
 _RUN: dict[str, Callable[[URL, str], Awaitable[None]]] = {"postgresql": _postgresql, "mysql": _mysql}
 
 
-def _in_a_loop_of_its_own(work: Callable[[], Any]) -> None:
-    # Fixtures and tests may have a running loop, or not.
+def _run_in_new_loop(work: Callable[[], Any]) -> None:
+    # The caller may be inside a running loop.
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         pool.submit(lambda: asyncio.run(work())).result()

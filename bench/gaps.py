@@ -1,12 +1,12 @@
-"""Gaps in answers: how long the text of an open stream stands still for who reads it.
+"""Gaps in answers: how long no text arrives on an open stream.
 
-A gap is the time between two network reads of a stream that brought text. Deltas that arrive in one
-read are one step to the reader, so they make no gaps of 0 among themselves: these would only dilute
-the percentiles, and the more so the more a server lags behind and sends in lumps. Where each read
-brings one delta, as it does while the server keeps up, the two ways of counting agree.
+A gap is the time between two network reads of a stream that contain text. Deltas that arrive in one read
+have no gaps between them: counted as 0, they would lower the percentiles, and the more so the further a
+server lags behind and sends several deltas at once. While the server keeps up, each read contains one
+delta, and both ways of counting agree.
 
-A wait that is not over at the end of the window counts as far as it has come if it is its stream's
-longest, and so does the wait for the first text: a stream that stalls is not a stream without gaps.
+A gap that has not ended at the end of the window counts with its length so far if it is its stream's
+longest, and so does the wait for the first text: a stalled stream is not a stream without gaps.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ POLL = 0.05
 
 
 class Stream(asyncio.Protocol):
-    """One streamed answer, of which only the times are kept, for the load core has thousands a second.
+    """One streamed answer. Only times are kept, because the load core receives thousands of deltas a second.
 
-    `times` holds the `time.perf_counter()` of the request and of each network read that brought text,
-    `deltas` counts the text deltas, `over` tells that the answer or the connection has ended, and
-    `last` is what was read last.
+    `times` holds the `time.perf_counter()` of the request and of each network read that contained text,
+    `deltas` is the number of text deltas, `over` is true once the answer or the connection has ended, and
+    `last` holds the bytes of the last read.
     """
 
     transport: asyncio.Transport
@@ -68,10 +68,10 @@ class Stream(asyncio.Protocol):
 
 
 async def open_streams(port: int, request: bytes, count: int, marker: bytes = DELTA) -> list[Stream]:
-    """Open streams one after the other, at random but always the same times, and wait for text in each.
+    """Open streams one after the other, at random times from a fixed seed, and wait for text on each.
 
-    Starting all of them at once would keep them in step ever after. Those that have no text yet after
-    `BEGIN_SECONDS` are returned as they are. The caller closes the transports.
+    Streams that are opened together would stay in step. Streams without text after `BEGIN_SECONDS` are
+    returned as they are. The caller closes the transports.
     """
     loop = asyncio.get_running_loop()
     random = Random(count)
@@ -91,9 +91,9 @@ async def open_streams(port: int, request: bytes, count: int, marker: bytes = DE
 
 @dataclass(frozen=True, slots=True)
 class Gaps:
-    """What was seen of some streams during a window: seconds, and numbers of deltas and of streams.
+    """The gaps of some streams during a window, in seconds, and the numbers of deltas and of lost streams.
 
-    `lost` are the streams that have ended early, or not begun.
+    `lost` counts the streams that ended early or never began.
     """
 
     p50: float
@@ -106,7 +106,7 @@ class Gaps:
 
 
 async def watch(streams: Sequence[Stream], seconds: float) -> Gaps:
-    """Measure the gaps of open streams for so long."""
+    """Measure the gaps of open streams during a window."""
     deltas = sum(stream.deltas for stream in streams)
     begin = time.perf_counter()
     await asyncio.sleep(seconds)
@@ -127,11 +127,11 @@ async def watch(streams: Sequence[Stream], seconds: float) -> Gaps:
 
 
 def _gaps(times: Sequence[float], begin: float, end: float) -> list[float]:
-    """The gaps of a stream that end in a window, sorted; `times` begins before the window."""
+    """Return the gaps of a stream that end within a window, sorted; `times` begins before the window."""
     seen = times[bisect_left(times, begin) - 1 : bisect_right(times, end)]
     gaps = sorted(after - before for before, after in pairwise(seen))
     silence = end - seen[-1]
-    if not gaps or silence > gaps[-1]:  # not over yet, but already the longest: a stream that stalls
+    if not gaps or silence > gaps[-1]:  # has not ended yet, but is the longest already: the stream stalls
         gaps.append(silence)
     return gaps
 

@@ -1,4 +1,4 @@
-"""Starts and stops servers, and reads what they cost from /proc (Linux only)."""
+"""Starts and stops servers, and reads their CPU time and memory from /proc (Linux only)."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ _CORES = os.sched_getaffinity(0)
 
 
 def pin(core: int) -> None:
-    """Keep this process, and the children it starts from now on, on one core, if it has that core."""
+    """Pin this process and its future children to one core, if that core is available."""
     if core in _CORES:
         os.sched_setaffinity(0, {core})
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 nobody listens on now."""
+    """Return a free port of 127.0.0.1."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
 
 
 def _fields(pid: int) -> list[str]:
-    """The fields of /proc/PID/stat after the command's name, which may hold spaces."""
+    """Return the fields of /proc/PID/stat after the command's name, which may contain spaces."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
 def tree(pid: int) -> list[int]:
-    """A process and its descendants."""
+    """Return a process and its descendants."""
     children: dict[int, list[int]] = {}
     for path in Path("/proc").iterdir():
         if path.name.isdigit():
@@ -56,7 +56,7 @@ def tree(pid: int) -> list[int]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a process tree so far, with a resolution of a clock tick (10 ms)."""
+    """Return the user and system time of a process tree so far, in seconds, to a clock tick (10 ms)."""
     total = 0
     for member in tree(pid):
         with contextlib.suppress(OSError):
@@ -66,12 +66,14 @@ def cpu_seconds(pid: int) -> float:
 
 
 def core_times() -> dict[str, tuple[int, int]]:
-    """Idle and total clock ticks so far, of each core (``cpu0``, …) and of all together (``cpu``)."""
+    """Return the idle and total clock ticks so far, of each core (``cpu0``, …) and of all (``cpu``)."""
     times = {}
     for line in Path("/proc/stat").read_text().splitlines():
         name, *fields = line.split()
         if name.startswith("cpu"):
-            ticks = [int(field) for field in fields[:8]]  # after them, guests' are counted again
+            ticks = [
+                int(field) for field in fields[:8]
+            ]  # the ticks of guests follow, which are counted already
             times[name] = (ticks[3] + ticks[4], sum(ticks))  # idle and waiting for a disk
     return times
 
@@ -79,7 +81,7 @@ def core_times() -> dict[str, tuple[int, int]]:
 def idle_shares(
     before: Mapping[str, tuple[int, int]], after: Mapping[str, tuple[int, int]]
 ) -> dict[str, float]:
-    """The share of time each core was idle between two `core_times`."""
+    """Return the share of time each core was idle between two `core_times`."""
     shares = {}
     for name, (idle, total) in after.items():
         idle_before, total_before = before[name]
@@ -88,7 +90,7 @@ def idle_shares(
 
 
 def memory(pid: int, kind: str = "Pss") -> int:
-    """`Pss` or `Rss` of a process tree, in bytes."""
+    """Return `Pss` or `Rss` of a process tree, in bytes."""
     total = 0
     for member in tree(pid):
         with contextlib.suppress(OSError):
@@ -112,7 +114,7 @@ def _tail(log: Path) -> str:
 
 
 async def _until_ready(process: subprocess.Popen[bytes], port: int, request: bytes, log: Path) -> float:
-    """Poll until the server answers; returns `time.perf_counter()` of then."""
+    """Poll until the server answers, and return the `time.perf_counter()` of the answer."""
     deadline = time.perf_counter() + START_TIMEOUT
     while time.perf_counter() < deadline:
         if process.poll() is not None:
@@ -125,7 +127,7 @@ async def _until_ready(process: subprocess.Popen[bytes], port: int, request: byt
 
 
 async def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Ask the server's process group to end; insist after three seconds."""
+    """Terminate the server's process group; kill it after three seconds."""
     for number, seconds in ((signal.SIGTERM, 3.0), (signal.SIGKILL, 10.0)):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)
@@ -139,9 +141,9 @@ async def _stop(process: subprocess.Popen[bytes]) -> None:
 def _spawn(
     command: Sequence[str], directory: Path, environment: Mapping[str, str], log: Path, core: int
 ) -> tuple[subprocess.Popen[bytes], float]:
-    """Start a process on a core; returns it and the `time.perf_counter()` of its spawning."""
+    """Start a process on a core, and return it with the `time.perf_counter()` of its start."""
     mine = os.sched_getaffinity(0)
-    pin(core)  # the child inherits it, so that not even its first instruction runs elsewhere
+    pin(core)  # inherited by the child, whose first instruction runs on this core already
     try:
         with log.open("ab") as output:
             began = time.perf_counter()
@@ -168,9 +170,9 @@ async def running(
     environment: Mapping[str, str],
     core: int = SERVER_CORE,
 ) -> AsyncIterator[Server]:
-    """Run a server while the context lasts.
+    """Run a server for the duration of the context.
 
-    `ready` is the encoded request polled until it is answered 200; the output goes to
+    `ready` is the encoded request that is polled until it gets a 200; output goes to
     ``server.log`` in `directory`. Raises `RuntimeError` if the server exits, `TimeoutError` if it
     does not answer in time.
     """

@@ -1,4 +1,4 @@
-"""ChatKit requests, and the threads that are there before reads are timed."""
+"""ChatKit requests, and the threads that exist before reads are measured."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from bench.client import encode, events, fetch
 
 THREADS = 100
-MESSAGES = 12  # of the user, in the thread that is read; each is answered, so it has twice the items
+MESSAGES = 12  # user messages in the thread that is read; with the answers it has twice as many items
 
 
 def _input(text: str) -> dict[str, Any]:
@@ -16,36 +16,36 @@ def _input(text: str) -> dict[str, Any]:
 
 
 def create_thread(path: str, text: str = "hi") -> bytes:
-    """The request that starts a thread, and has it answered."""
+    """Return a request that creates a thread and gets an answer."""
     return encode(path, {"type": "threads.create", "params": {"input": _input(text)}})
 
 
 def add_message(path: str, thread_id: str, text: str = "hi") -> bytes:
-    """The request that says something more in a thread, and has it answered."""
+    """Return a request that adds a message to a thread and gets an answer."""
     params = {"thread_id": thread_id, "input": _input(text)}
     return encode(path, {"type": "threads.add_user_message", "params": params})
 
 
 def list_threads(path: str) -> bytes:
-    """The request for the newest 20 threads."""
+    """Return a request for the newest 20 threads."""
     return encode(path, {"type": "threads.list", "params": {"limit": 20, "order": "desc"}})
 
 
 def list_items(path: str, thread_id: str) -> bytes:
-    """The request for the newest 20 items of a thread."""
+    """Return a request for the newest 20 items of a thread."""
     params = {"thread_id": thread_id, "limit": 20, "order": "desc"}
     return encode(path, {"type": "items.list", "params": params})
 
 
 def get_thread(path: str, thread_id: str) -> bytes:
-    """The request for a thread with its first items."""
+    """Return a request for a thread with its first items."""
     return encode(path, {"type": "threads.get_by_id", "params": {"thread_id": thread_id}})
 
 
 async def seed(port: int, path: str, threads: int = THREADS) -> str:
-    """Fill a server with threads through its API; returns the id of the longest thread.
+    """Create threads through the API, and return the id of the longest one.
 
-    Raises `RuntimeError` if an answer ends without an assistant's message.
+    Raises `RuntimeError` if an answer has no assistant's message.
     """
     thread_id = ""
     for number in range(threads):

@@ -1,4 +1,4 @@
-"""The servers that are compared: how each is started, and where it answers."""
+"""The servers that are compared, and how each is started."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ api = "{api}"
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What a server is started with: its command, the request that tells it is ready, its environment."""
+    """How to start a server: its command, a request that succeeds when it is ready, its environment."""
 
     command: list[str]
     ready: bytes
@@ -49,13 +49,13 @@ class Launch:
 
 
 class Side(Protocol):
-    """A server under test; `path` is where it takes ChatKit requests."""
+    """A server under test; `path` is the path of its ChatKit requests."""
 
     name: str
     path: str
 
     def launch(self, port: int, base_url: str, model: str, api: str, directory: Path) -> Launch:
-        """Prepare `directory`, the server's working directory, and say how to start the server there.
+        """Prepare `directory`, the server's working directory, and return how to start the server there.
 
         `base_url` is the model API's, ending in ``/v1``; `api` is `RESPONSES` or `CHAT`.
         """
@@ -85,7 +85,7 @@ class Stock:
 
 
 class Chatrack:
-    """The server of this project, as it is installed."""
+    """The installed server of this project."""
 
     name = "chatrack"
     path = "/chatkit/api"
@@ -99,7 +99,7 @@ class Chatrack:
 
 
 class Bare:
-    """The floor for reads; it takes no ChatKit requests."""
+    """The lower bound for reads; it has no ChatKit API."""
 
     name = "bare"
     path = ""
@@ -112,7 +112,7 @@ class Bare:
 
 @asynccontextmanager
 async def started(side: Side, base_url: str, model: str, api: str = RESPONSES) -> AsyncIterator[Server]:
-    """Run a side's server, in a new directory of its own, while the context lasts."""
+    """Run a side's server in a new directory, for the duration of the context."""
     with TemporaryDirectory(prefix=f"bench-{side.name}-") as name:
         directory = Path(name)
         port = free_port()

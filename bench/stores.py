@@ -1,8 +1,8 @@
-"""``python -m bench.stores``: reads over each store that is at hand, and what a long thread costs.
+"""``python -m bench.stores``: reads over each available store, and the cost of a long thread.
 
 Prints requests per second over a thread of `SHORT` items, and for `items.list` and the history read of a
-turn the cost in a thread of `LONG` items as a ratio of that. Both threads are longer than the window that
-the model is shown, so that both turns read as much. Returns 1 if a ratio is above `TARGET`.
+turn the ratio of the cost in a thread of `LONG` items. Both threads are longer than the history window, so
+that both turns read the same amount. Returns 1 if a ratio is above `TARGET`.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _CONTEXT = RequestContext(user=LOCAL_USER, request_id="req_bench")
 
 
 async def _fill(store: SQLStore, count: int) -> str:
-    """Make a thread of so many items of 2 KB; returns its id."""
+    """Create a thread with a number of items of 2 KB, and return its id."""
     record = ThreadRecord(id=new_id("thread"), created_at=to_micros(now()), title="Bench")
     turn = new_id("turn")
     lease = await store.begin_turn(record.id, _CONTEXT, turn_id=turn, seconds=600, create=record)
@@ -68,14 +68,14 @@ async def _fill(store: SQLStore, count: int) -> str:
         ]
         turns = [f"{turn}{(begin + number) // 4}" for number in range(len(items))]
         await store.write(
-            lease, [item_to_record(item, turn_id=one) for item, one in zip(items, turns, strict=True)]
+            lease, [item_to_record(item, turn_id=turn_id) for item, turn_id in zip(items, turns, strict=True)]
         )
     await store.end_turn(lease)
     return record.id
 
 
 async def _history(store: SQLStore, threads: list[str]) -> list[float]:
-    """Median milliseconds of a turn's history read, by thread; they take turns."""
+    """Return the median milliseconds of a turn's history read, by thread; measured alternately."""
     times: dict[str, list[float]] = {thread: [] for thread in threads}
     for _ in range(HISTORY_READS):
         for thread in threads:
@@ -86,7 +86,7 @@ async def _history(store: SQLStore, threads: list[str]) -> list[float]:
 
 
 async def _rates(port: int, requests: dict[str, bytes]) -> dict[str, float]:
-    """Median requests per second of each; they take turns."""
+    """Return the median requests per second of each; measured alternately."""
     rates: dict[str, list[float]] = {name: [] for name in requests}
     for _ in range(ROUNDS):
         for name, request in requests.items():
@@ -95,7 +95,7 @@ async def _rates(port: int, requests: dict[str, bytes]) -> dict[str, float]:
 
 
 async def measure(kind: str, url: str, directory: Path) -> dict[str, float]:
-    """Fill a database and measure a server over it."""
+    """Fill a database, and measure a server over it."""
     database = Database(url)
     await database.start()
     await migrate(store_migrations(database))
@@ -103,7 +103,7 @@ async def measure(kind: str, url: str, directory: Path) -> dict[str, float]:
     for _ in range(THREADS):
         await _fill(store, 2)
     short, long = await _fill(store, SHORT), await _fill(store, LONG)
-    if kind == "postgresql":  # what its autovacuum does within a minute
+    if kind == "postgresql":  # what autovacuum does within a minute
         await database.write(lambda connection: connection.exec_driver_sql("ANALYZE"))
     history = await _history(store, [short, long])
     await database.stop()
@@ -146,7 +146,7 @@ async def _measure_all() -> dict[str, dict[str, float]]:
 
 
 def main() -> int:
-    """Measure all stores; returns 1 if a long thread costs too much."""
+    """Measure all stores, and return 1 if a long thread costs too much."""
     pin(LOAD_CORE)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         results = runner.run(_measure_all())

@@ -29,7 +29,7 @@ def _row(metric: Metric, samples: Samples, sides: Sequence[str]) -> list[str]:
 
 
 def render(metrics: Sequence[Metric], samples: Samples, sides: Sequence[str]) -> str:
-    """The table of medians; ratio, target and ok only if both sides were measured."""
+    """Return the table of medians, with ratio, target and ok if both sides were measured."""
     header = ["metric", "unit", *sides]
     if _STOCK in sides and _CHATRACK in sides:
         header += ["ratio", "target", "ok"]
@@ -47,7 +47,7 @@ def render(metrics: Sequence[Metric], samples: Samples, sides: Sequence[str]) ->
 
 
 def missed(metrics: Sequence[Metric], samples: Samples) -> list[str]:
-    """The names of the metrics whose targets are missed; none unless both sides were measured."""
+    """Return the names of the metrics that miss their targets; none unless both sides were measured."""
     if not samples.get(_STOCK) or not samples.get(_CHATRACK):
         return []
     names = []

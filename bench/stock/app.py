@@ -1,8 +1,8 @@
 """The quickstart of openai-chatkit 1.6.5 as a FastAPI app: the baseline, frozen.
 
-Deliberately NOT repaired: whatever the SDK, its samples and this store get wrong (items ordered by
-a clock, ids taken from the model API and colliding on Chat Completions, blocking database calls in
-the event loop, no access control) is part of what a team has today, and stays.
+Its defects are left in deliberately, because a team that starts from the quickstart has them too: items
+ordered by a clock, ids that are taken from the model API and collide on Chat Completions, blocking database
+calls in the event loop, no access control.
 
 Environment: ``STOCK_DB`` (path of the database), ``STOCK_BASE_URL`` (of the model API, ending in
 ``/v1``), ``STOCK_API`` (``responses`` or ``chat_completions``), ``STOCK_MODEL``. Run it with
@@ -57,7 +57,7 @@ def _model() -> Model:
 
 
 class StockServer(ChatKitServer[Context]):
-    """Answers with one agent, which is given the newest items of the thread."""
+    """Answers with one agent, whose input is the newest items of the thread."""
 
     def __init__(self, store: SqliteStore, model: Model) -> None:
         super().__init__(store)
@@ -88,7 +88,7 @@ server = StockServer(SqliteStore(os.environ["STOCK_DB"]), _model())
 
 @app.post("/chatkit")
 async def chatkit(request: Request) -> Response:
-    """The one endpoint of the ChatKit protocol."""
+    """Handle a request of the ChatKit protocol."""
     result = await server.process(await request.body(), context={})
     if isinstance(result, StreamingResult):
         return StreamingResponse(result, media_type="text/event-stream")

@@ -1,4 +1,4 @@
-"""A ChatKit store over sqlite3, of the kind the SDK's documentation sketches for other databases."""
+"""A ChatKit store over sqlite3, as the SDK's documentation sketches stores for other databases."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ CREATE TABLE IF NOT EXISTS attachments (id TEXT PRIMARY KEY, data TEXT NOT NULL)
 class SqliteStore(Store[dict[str, Any]]):
     """One JSON document per row, a connection per operation, blocking calls in the event loop.
 
-    Deliberately not repaired: it is what a team has that replaced the sample's database driver.
-    Threads and items are ordered by `created_at` alone, and ids are trusted to be unique, so a
-    second item of one id (every message is ``__fake_id__`` on Chat Completions) replaces the first.
+    Its defects are left in deliberately: a team that replaced the sample's database driver has them too.
+    Threads and items are ordered by `created_at` alone, and ids are expected to be unique, so that a second
+    item with the same id (every message is ``__fake_id__`` on Chat Completions) replaces the first.
     """
 
     def __init__(self, path: str) -> None:
@@ -56,7 +56,7 @@ class SqliteStore(Store[dict[str, Any]]):
     def _page(
         self, table: str, where: str, args: list[Any], after: str | None, limit: int, order: str
     ) -> tuple[list[str], bool, str | None]:
-        """The `data` of a page's rows, whether there are more, and the id to go on after."""
+        """Return the `data` of a page's rows, whether there are more, and the cursor of the next page."""
         ascending = order == "asc"
         with self._connection() as connection:
             if after:

@@ -132,5 +132,5 @@ class Upstream:
 
 
 def create_app() -> Upstream:
-    """A new fake upstream with counters of its own."""
+    """Return a new fake upstream with counters of its own."""
     return Upstream()

@@ -14,7 +14,7 @@ from tests.fake_openai.model_name import Behaviour
 
 
 def parse(raw: bytes, content_type: str) -> dict[str, Any] | None:
-    """The fields of a form; a file as its name, its type and its size. None if it is no form."""
+    """Return the fields of a form; a file as its name, its type and its size. None if it is no form."""
     form: dict[str, Any] = {}
 
     def on_field(field: Field) -> None:
@@ -54,6 +54,6 @@ def read(body: dict[str, Any]) -> tuple[list[Turn], dict[str, Any], str]:
 
 
 def whole(body: dict[str, Any], answer: Answer, behaviour: Behaviour, prompt_tokens: int) -> dict[str, Any]:
-    """The transcription, which tells what was sent."""
+    """Return the transcription, which tells what was sent."""
     file = body["file"]
     return {"text": f"heard {file['size']} bytes of {file['name']}/{file['type']}"}

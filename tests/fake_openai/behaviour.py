@@ -83,7 +83,7 @@ def fragments(arguments: str) -> list[str]:
 
 
 def interleave(rows: Sequence[Sequence[_T]]) -> Iterator[_T]:
-    """The first of each row, the second of each, and so on."""
+    """Yield the first of each row, the second of each, and so on."""
     for place in range(max(map(len, rows), default=0)):
         yield from (row[place] for row in rows if place < len(row))
 
@@ -108,7 +108,7 @@ def _call_id(behaviour: Behaviour) -> str:
 
 
 def _minimal(schema: Mapping[str, Any]) -> Any:
-    """The least value that a JSON schema of a tool's parameters accepts; unknown types are strings."""
+    """Return the least value that a JSON schema of a tool's parameters accepts; unknown types are strings."""
     if schema.get("enum"):
         return schema["enum"][0]
     if schema.get("anyOf"):

@@ -16,7 +16,7 @@ from tests.fake_openai.responses_items import THOUGHT, THOUGHT_TOKENS
 
 
 def read(body: dict[str, Any]) -> tuple[list[Turn], dict[str, Any], str]:
-    """The conversation without its leading system message, the offered functions, that message."""
+    """Return the conversation without its leading system message, the offered functions, that message."""
     messages = body["messages"]
     instructions = ""
     if messages[0]["role"] in ("system", "developer"):
@@ -70,7 +70,7 @@ def _citations(answer: Answer) -> list[dict[str, Any]]:
 
 
 def whole(body: dict[str, Any], answer: Answer, behaviour: Behaviour, prompt_tokens: int) -> dict[str, Any]:
-    """The answer to a request that is not streamed."""
+    """Return the answer to a request that is not streamed."""
     message: dict[str, Any] = {
         "role": "assistant",
         "content": None if answer.calls or answer.refusal else answer.text,
@@ -106,7 +106,7 @@ class Stream:
         self.chunks = Chunks(body)
 
     def frames(self) -> Iterator[tuple[bytes, bool]]:
-        """The encoded chunks, each with whether it is a token of the answer."""
+        """Yield the encoded chunks, each with whether it is a token of the answer."""
         answer, behaviour, chunks = self.answer, self.behaviour, self.chunks
         content = b"null" if answer.calls or answer.refusal or behaviour.reasoning else b'""'
         yield chunks.delta(b'"role":"assistant","content":%b,"refusal":null' % content, ""), False
@@ -127,9 +127,9 @@ class Stream:
         yield b"data: [DONE]\n\n", False
 
     def malformed(self) -> bytes:
-        """An event with malformed JSON."""
+        """Return an event with malformed JSON."""
         return self.chunks.malformed()
 
     def failure(self) -> bytes:
-        """The event that reports that the provider failed."""
+        """Return the event that reports that the provider failed."""
         return self.chunks.failure()

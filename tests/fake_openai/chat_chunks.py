@@ -37,20 +37,20 @@ class Chunks:
         self._null_usage = null_usage
 
     def delta(self, fields: bytes, text: str) -> bytes:
-        """A chunk with these fields of `delta`, padded by the length of `text`."""
+        """Return a chunk with these fields of `delta`, padded by the length of `text`."""
         return b"%b%b%b%b}\n\n" % (self._head, fields, self._tail, padding(self.body, text).encode())
 
     def finish(self, reason: str) -> bytes:
-        """The chunk that ends the choice."""
+        """Return the chunk that ends the choice."""
         tail = f'}},"logprobs":null,"finish_reason":"{reason}"}}]{self._null_usage}{padding(self.body, "")}}}\n\n'
         return self._head + tail.encode()
 
     def usage(self, usage: dict[str, Any]) -> bytes:
-        """The chunk without choices that carries the usage."""
+        """Return the chunk without choices that carries the usage."""
         return self._shell + f'"choices":[],"usage":{dump(usage)}{padding(self.body, "")}}}\n\n'.encode()
 
     def malformed(self) -> bytes:
-        """A chunk that ends in the middle of its JSON."""
+        """Return a chunk that ends in the middle of its JSON."""
         return self._head + b'"content":"w\n\n'
 
     def failure(self) -> bytes:
@@ -59,7 +59,7 @@ class Chunks:
 
 
 def whole_call(call: Call, behaviour: Behaviour) -> dict[str, Any]:
-    """A tool call as the message of an unstreamed answer has it."""
+    """Return a tool call as the message of an unstreamed answer has it."""
     return {
         **({"id": call.call_id} if call.call_id else {}),
         "type": "function",
@@ -69,7 +69,7 @@ def whole_call(call: Call, behaviour: Behaviour) -> dict[str, Any]:
 
 
 def call_frames(chunks: Chunks, answer: Answer, behaviour: Behaviour) -> Iterator[tuple[bytes, bool]]:
-    """The chunks of the tool calls, each with whether it is a token of the answer."""
+    """Yield the chunks of the tool calls, each with whether it is a token of the answer."""
     if behaviour.index_zero or behaviour.without_index:
         for call in answer.calls:
             place = {} if behaviour.without_index else {"index": 0}

@@ -23,12 +23,12 @@ _JSON_NAMES: dict[type, str] = {
 
 
 def json_name(value: Any) -> str:
-    """How OpenAI's messages call the JSON type of a value."""
+    """Return how OpenAI's messages call the JSON type of a value."""
     return _JSON_NAMES[type(value)]
 
 
 def wrong_type(param: str, expected: str, value: Any) -> RefusedError:
-    """The refusal of a value of another type than `expected` (e.g. ``a string``)."""
+    """Return the refusal of a value of another type than `expected` (e.g. ``a string``)."""
     return RefusedError(
         f"Invalid type for '{param}': expected {expected}, but got {json_name(value)} instead.",
         param,
@@ -37,19 +37,19 @@ def wrong_type(param: str, expected: str, value: Any) -> RefusedError:
 
 
 def missing(param: str) -> RefusedError:
-    """The refusal of a request that lacks a parameter."""
+    """Return the refusal of a request that lacks a parameter."""
     return RefusedError(f"Missing required parameter: '{param}'.", param, "missing_required_parameter")
 
 
 def unknown_value(param: str, value: Any, supported: list[str]) -> RefusedError:
-    """The refusal of a value that is not one of those supported."""
+    """Return the refusal of a value that is not one of those supported."""
     quoted = [f"'{name}'" for name in supported]
     listed = quoted[0] if len(quoted) == 1 else ", ".join(quoted[:-1]) + f", and {quoted[-1]}"
     return RefusedError(f"Invalid value: '{value}'. Supported values are: {listed}.", param, "invalid_value")
 
 
 def empty_array(param: str) -> RefusedError:
-    """The refusal of an array without elements."""
+    """Return the refusal of an array without elements."""
     return RefusedError(
         f"Invalid '{param}': empty array. Expected an array with minimum length 1, but got an empty array "
         "instead.",

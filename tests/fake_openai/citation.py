@@ -9,7 +9,7 @@ URL = "https://example.com/found"
 
 
 def url_citation(text: str) -> dict[str, Any]:
-    """The citation of what was found for the whole of `text`, as the Responses API has it."""
+    """Return the citation of what was found for the whole of `text`, as the Responses API has it."""
     return {
         "type": "url_citation",
         "start_index": 0,

@@ -12,14 +12,14 @@ _DIGEST = 32
 
 
 def seal() -> str:
-    """New encrypted reasoning. It is recognised by every process, before and after a reset."""
+    """Return new encrypted reasoning. It is recognised by every process, before and after a reset."""
     nonce = secrets.token_bytes(96)
     digest = hashlib.blake2b(nonce, key=_KEY, digest_size=_DIGEST).digest()
     return _PREFIX + base64.urlsafe_b64encode(nonce + digest).decode()
 
 
 def is_sealed(text: str) -> bool:
-    """Whether `text` is encrypted reasoning that the fake made."""
+    """Return whether `text` is encrypted reasoning that the fake made."""
     try:
         data = base64.urlsafe_b64decode(text.removeprefix(_PREFIX).encode())
     except ValueError:
@@ -31,5 +31,5 @@ def is_sealed(text: str) -> bool:
 
 
 def signature(call_id: str) -> str:
-    """The thought signature of a tool call."""
+    """Return the thought signature of a tool call."""
     return base64.b64encode(hashlib.blake2b(call_id.encode(), key=_KEY).digest()).decode()

@@ -28,13 +28,13 @@ class Stream(Protocol):
     """A streamed answer."""
 
     def frames(self) -> Iterator[tuple[bytes, bool]]:
-        """The encoded events, each with whether it is a token of the answer."""
+        """Return the encoded events, each with whether it is a token of the answer."""
 
     def malformed(self) -> bytes:
-        """An event with malformed JSON."""
+        """Return an event with malformed JSON."""
 
     def failure(self) -> bytes:
-        """The event that reports that the provider failed."""
+        """Return the event that reports that the provider failed."""
 
 
 def _json(raw: bytes, content_type: str) -> Any:

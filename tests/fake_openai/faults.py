@@ -20,7 +20,7 @@ _NOISE = (b": keep-alive\n\n", b"data:\n\n", b"retry: 10\nid: 7\nfoo: bar\n")
 
 
 def garbled(stream: Stream, behaviour: Behaviour) -> Iterator[tuple[bytes, bool]]:
-    """The frames of a stream with all that the model's name asks to be wrong with them."""
+    """Return the frames of a stream with all that the model's name asks to be wrong with them."""
     frames = _failing(stream, behaviour)
     if behaviour.noise or behaviour.comments:
         frames = _noisy(frames, _NOISE if behaviour.noise else _COMMENTS)
@@ -52,7 +52,7 @@ def _noisy(frames: Iterator[tuple[bytes, bool]], noises: tuple[bytes, ...]) -> I
 
 
 def splitting(send: Send) -> Send:
-    """A `send` that cuts each write within its characters of several bytes and within CR LF.
+    """Return a `send` that cuts each write within its characters of several bytes and within CR LF.
 
     A write with neither is cut in the middle.
     """

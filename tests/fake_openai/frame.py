@@ -11,27 +11,27 @@ _PADDING = "aZ4kQ9vXm2Lr7TbY"
 
 
 def new_id(prefix: str) -> str:
-    """A random id such as ``msg_<48 hex digits>``."""
+    """Return a random id such as ``msg_<48 hex digits>``."""
     return f"{prefix}_{secrets.token_hex(24)}"
 
 
 def call_id() -> str:
-    """A random function call id, of the length OpenAI uses."""
+    """Return a random function call id, of the length OpenAI uses."""
     return f"call_{secrets.token_hex(12)}"
 
 
 def dump(value: Any) -> str:
-    """Compact JSON text, not escaped to ASCII, as OpenAI sends it."""
+    """Return compact JSON text, not escaped to ASCII, as OpenAI sends it."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def quote(text: str) -> bytes:
-    """A string as JSON, in bytes."""
+    """Return a string as JSON, in bytes."""
     return encode_basestring(text).encode()
 
 
 def padding(body: dict[str, Any], text: str) -> str:
-    """The `obfuscation` field of a delta, with a leading comma; empty if the request opts out.
+    """Return the `obfuscation` field of a delta, with a leading comma; empty if the request opts out.
 
     OpenAI pads deltas to hide the tokens' lengths; the padding costs the client parsing time.
     """

@@ -28,7 +28,7 @@ _STATUSES = {
 
 
 def error_body(refusal: RefusedError) -> list[dict[str, Any]]:
-    """The JSON body of an answer that refuses."""
+    """Return the JSON body of an answer that refuses."""
     error = {
         "code": refusal.status,
         "message": refusal.message,
@@ -45,17 +45,17 @@ def error_body(refusal: RefusedError) -> list[dict[str, Any]]:
 
 
 def missing_key() -> RefusedError:
-    """The answer to a request without a key."""
+    """Return the answer to a request without a key."""
     return RefusedError("Missing or invalid Authorization header.")
 
 
 def invalid_key(key: str) -> RefusedError:
-    """The answer to a bad key."""
+    """Return the answer to a bad key."""
     return RefusedError("API key not valid. Please pass a valid API key.")
 
 
 def too_long(tokens: int, window: int) -> RefusedError:
-    """The answer to an input that does not fit into the context window."""
+    """Return the answer to an input that does not fit into the context window."""
     return RefusedError(
         f"The input token count ({tokens}) exceeds the maximum number of tokens allowed ({window})."
     )

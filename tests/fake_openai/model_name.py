@@ -98,7 +98,7 @@ class Behaviour:
         return written_oddly or self.malformed_after is not None or self.failed_after is not None
 
     def mended(self) -> Behaviour:
-        """The behaviour once the scripted error was given as often as ``-tN`` says.
+        """Return the behaviour once the scripted error was given as often as ``-tN`` says.
 
         A name without a scripted status is rid of what breaks its stream.
         """

@@ -77,7 +77,7 @@ class RefusedError(Exception):
 
 
 def error_body(refusal: RefusedError) -> dict[str, Any]:
-    """The JSON body of an answer that refuses."""
+    """Return the JSON body of an answer that refuses."""
     return {
         "error": {
             "message": refusal.message,
@@ -89,7 +89,7 @@ def error_body(refusal: RefusedError) -> dict[str, Any]:
 
 
 def invalid_key(key: str) -> RefusedError:
-    """The answer to a bad key, which shows no more of it than its last four characters."""
+    """Return the answer to a bad key, which shows no more of it than its last four characters."""
     masked = "*" * max(1, len(key) - 4) + key[-4:]
     return RefusedError(
         f"Incorrect API key provided: {masked}. You can find your API key at "
@@ -100,7 +100,7 @@ def invalid_key(key: str) -> RefusedError:
 
 
 def missing_key() -> RefusedError:
-    """The answer to a request without a key."""
+    """Return the answer to a request without a key."""
     return RefusedError(
         "You didn't provide an API key. You need to provide your API key in an Authorization header using "
         "Bearer auth (i.e. Authorization: Bearer YOUR_KEY). You can obtain an API key from "
@@ -110,7 +110,7 @@ def missing_key() -> RefusedError:
 
 
 def unknown_model(name: str) -> RefusedError:
-    """The answer to a request for a model that does not exist."""
+    """Return the answer to a request for a model that does not exist."""
     return RefusedError(
         f"The model `{name}` does not exist or you do not have access to it.",
         code="model_not_found",
@@ -119,13 +119,13 @@ def unknown_model(name: str) -> RefusedError:
 
 
 def too_long_input(tokens: int, window: int) -> RefusedError:
-    """The answer of the Responses API to an input that does not fit into the context window."""
+    """Return the answer of the Responses API to an input that does not fit into the context window."""
     message, _, param, code = _STATUS_BODIES[400]
     return RefusedError(message, param, code)
 
 
 def too_long_messages(tokens: int, window: int) -> RefusedError:
-    """The answer of the Chat Completions API to messages that do not fit into the context window."""
+    """Return the answer of the Chat Completions API to messages that do not fit into the context window."""
     return RefusedError(
         f"This model's maximum context length is {window} tokens. However, your messages resulted in {tokens} "
         "tokens. Please reduce the length of the messages.",
@@ -135,7 +135,7 @@ def too_long_messages(tokens: int, window: int) -> RefusedError:
 
 
 def scripted(behaviour: Behaviour, key: str, model: str) -> RefusedError:
-    """The answer a model name with ``-eSTATUS`` or ``-quota`` asks for."""
+    """Return the answer a model name with ``-eSTATUS`` or ``-quota`` asks for."""
     if behaviour.quota:
         # Nothing says when to retry: there is no use in it.
         return RefusedError(
@@ -163,6 +163,6 @@ def scripted(behaviour: Behaviour, key: str, model: str) -> RefusedError:
 
 
 def server_error() -> RefusedError:
-    """The answer when the model fails."""
+    """Return the answer when the model fails."""
     message, kind, param, code = _STATUS_BODIES[500]
     return RefusedError(message, param, code, status=500, kind=kind)

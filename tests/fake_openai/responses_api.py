@@ -37,7 +37,7 @@ _REASONS = {"content_filter": "content_filter", "length": "max_output_tokens"}
 
 
 def text_of(content: Any) -> str:
-    """The text of a message's content or of a tool's output; other parts show as ``[type]``."""
+    """Return the text of a message's content or of a tool's output; other parts show as ``[type]``."""
     if isinstance(content, str) or content is None:
         return content or ""
     return "".join(part.get("text") or part.get("refusal") or f"[{part['type']}]" for part in content)
@@ -58,7 +58,7 @@ def _turn(item: dict[str, Any]) -> Turn:
 
 
 def read(body: dict[str, Any]) -> tuple[list[Turn], dict[str, Any], str]:
-    """The conversation, the offered functions, and the instructions."""
+    """Return the conversation, the offered functions, and the instructions."""
     source = body.get("input") or []
     turns = [Turn("user", source)] if isinstance(source, str) else [_turn(item) for item in source]
     tools = {
@@ -73,7 +73,7 @@ def read(body: dict[str, Any]) -> tuple[list[Turn], dict[str, Any], str]:
 
 
 def _shell(body: dict[str, Any]) -> dict[str, Any]:
-    """The response object without status, output and usage."""
+    """Return the response object without status, output and usage."""
     echoed = {name: default if body.get(name) is None else body[name] for name, default in _ECHOED.items()}
     tools = [{"strict": True, "description": None, **tool} for tool in body.get("tools") or []]
     return {
@@ -115,7 +115,7 @@ def _outcome(
 
 
 def whole(body: dict[str, Any], answer: Answer, behaviour: Behaviour, prompt_tokens: int) -> dict[str, Any]:
-    """The answer to a request that is not streamed."""
+    """Return the answer to a request that is not streamed."""
     items = output(body, answer, behaviour)
     return {**_shell(body), **_outcome(answer, behaviour, prompt_tokens, items)}
 
@@ -134,7 +134,7 @@ class Stream:
         self.shell = dump(_shell(body))[:-1]
 
     def frames(self) -> Iterator[tuple[bytes, bool]]:
-        """The encoded events, each with whether it is a token of the answer."""
+        """Yield the encoded events, each with whether it is a token of the answer."""
         events = self.events
         started = self._response({"status": "in_progress", "output": [], "usage": None})
         yield events.event("response.created", started), False
@@ -151,11 +151,11 @@ class Stream:
         yield events.event(f"response.{outcome['status']}", self._response(outcome)), False
 
     def malformed(self) -> bytes:
-        """An event with malformed JSON."""
+        """Return an event with malformed JSON."""
         return b'event: response.output_text.delta\ndata: {"type":"response.output_text.delta","delta":"w\n\n'
 
     def failure(self) -> bytes:
-        """The event that reports that the provider failed."""
+        """Return the event that reports that the provider failed."""
         error = {"code": "server_error", "message": server_error().message}
         if self.behaviour.bare_failure:
             return self.events.event("error", dump({**error, "param": None})[1:-1])
@@ -163,6 +163,6 @@ class Stream:
         return self.events.event("response.failed", self._response(failed))
 
     def _response(self, rest: dict[str, Any]) -> str:
-        """The field `response` of an event."""
+        """Return the field `response` of an event."""
         missing = {"error": None, "incomplete_details": None, "completed_at": None} | rest
         return f'"response":{self.shell},{dump(missing)[1:]}'

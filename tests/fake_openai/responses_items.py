@@ -17,7 +17,7 @@ PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81yt
 
 
 def output(body: dict[str, Any], answer: Answer, behaviour: Behaviour) -> list[dict[str, Any]]:
-    """The output items, in the order in which they are streamed."""
+    """Return the output items, in the order in which they are streamed."""
     status = "completed" if behaviour.ending == "stop" else "incomplete"
     items: list[dict[str, Any]] = []
     if behaviour.reasoning:
@@ -79,7 +79,7 @@ def _image() -> dict[str, Any]:
 
 
 def text_part(text: str, annotations: list[dict[str, Any]] | None = None) -> dict[str, Any]:
-    """The part of a message that holds its text."""
+    """Return the part of a message that holds its text."""
     return {"type": "output_text", "annotations": annotations or [], "logprobs": [], "text": text}
 
 

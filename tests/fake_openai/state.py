@@ -37,7 +37,7 @@ class State:
         self.log.append({"path": path, "headers": headers, "body": body})
 
     def fails(self, model: str, times: int) -> bool:
-        """Whether this request for a model that fails `times` times has to fail; counts it if so."""
+        """Return whether this request for a model that fails `times` times has to fail; counts it if so."""
         if self.failures[model] >= times:
             return False
         self.failures[model] += 1
@@ -61,7 +61,7 @@ class State:
         self.released.set()
 
     def stats(self) -> dict[str, Any]:
-        """The counters as JSON-able data."""
+        """Return the counters as JSON-able data."""
         return {
             "started": self.started,
             "finished": self.finished,

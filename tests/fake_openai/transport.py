@@ -18,7 +18,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 async def read(receive: Receive) -> bytes:
-    """The whole body of a request."""
+    """Return the whole body of a request."""
     body = bytearray()
     while True:
         message = await receive()
