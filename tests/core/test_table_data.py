@@ -294,7 +294,7 @@ async def test_an_attachment_that_a_message_takes_in_the_meantime_stays(database
     await SQLStore(database).save_attachment(taken, RequestContext(user=ADA, request_id="req_1"))
     found = [{"id": "atc_1"}]
     removed = await database.write(
-        lambda connection: loose.remove(connection, found, loose.where, {}, mine=False)
+        lambda connection: loose.remove(connection, found, loose.where, {}, of_user=False)
     )
     assert removed == {"attachment": 0}
 

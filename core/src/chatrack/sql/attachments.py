@@ -1,4 +1,4 @@
-"""The records of attachments. Each function is part of a transaction."""
+"""The records of attachments. All functions are part of a transaction."""
 
 from chatkit.types import Attachment
 from sqlalchemy import bindparam, delete, insert, or_, select, update
@@ -12,7 +12,7 @@ from chatrack.sql.ownership import owned_by, owner_row, owner_values
 from chatrack.sql.reading import fetch_in, load_thread
 from chatrack.sql.tables import attachments, items
 
-_MINE = (attachments.c.id == bindparam("attachment"), owned_by(attachments))
+_OWN_ATTACHMENT = (attachments.c.id == bindparam("attachment"), owned_by(attachments))
 
 
 async def save(connection: AsyncConnection, attachment: Attachment, user: User) -> None:
@@ -25,11 +25,11 @@ async def save(connection: AsyncConnection, attachment: Attachment, user: User) 
     values = {"thread_id": attachment.thread_id, "data": dump_attachment(attachment)}
     if attachment.thread_id is not None:
         await load_thread(fetch_in(connection), attachment.thread_id, user)
-    mine = await connection.execute(
-        update(attachments).where(*_MINE).values(**values),
+    updated = await connection.execute(
+        update(attachments).where(*_OWN_ATTACHMENT).values(**values),
         owner_values(user, attachment=attachment.id),
     )
-    if mine.rowcount:
+    if updated.rowcount:
         return
     row = {
         "id": attachment.id,
@@ -41,12 +41,12 @@ async def save(connection: AsyncConnection, attachment: Attachment, user: User) 
 
 
 async def claim(connection: AsyncConnection, attachment: Attachment, user: User) -> None:
-    """Make an attachment a thread's own, unless another thread has it.
+    """Assign an attachment to a thread, unless another thread has it.
 
     Args:
         connection: inside a transaction.
         attachment: the record, with the thread's id in it.
-        user: whose it is.
+        user: the owner.
 
     Raises:
         NotFound: the user has none of this id, or another thread has it.
@@ -54,7 +54,7 @@ async def claim(connection: AsyncConnection, attachment: Attachment, user: User)
     free = or_(attachments.c.thread_id.is_(None), attachments.c.thread_id == attachment.thread_id)
     claimed = await connection.execute(
         update(attachments)
-        .where(*_MINE, free)
+        .where(*_OWN_ATTACHMENT, free)
         .values(thread_id=attachment.thread_id, data=dump_attachment(attachment)),
         owner_values(user, attachment=attachment.id),
     )
@@ -81,12 +81,12 @@ async def hand_back(connection: AsyncConnection, attachment: Attachment, thread_
         connection: inside a transaction.
         attachment: the record, with or without the thread's id in it.
         thread_id: the thread.
-        user: whose it is.
+        user: the owner.
     """
     free = attachment.model_copy(update={"thread_id": None})
     await connection.execute(
         update(attachments)
-        .where(*_MINE, attachments.c.thread_id == bindparam("thread"))
+        .where(*_OWN_ATTACHMENT, attachments.c.thread_id == bindparam("thread"))
         .values(thread_id=None, data=dump_attachment(free)),
         owner_values(user, attachment=attachment.id, thread=thread_id),
     )
@@ -100,7 +100,7 @@ async def load(connection: AsyncConnection, attachment_id: str, user: User) -> A
     """
     row = (
         await connection.execute(
-            select(attachments.c.data).where(*_MINE), owner_values(user, attachment=attachment_id)
+            select(attachments.c.data).where(*_OWN_ATTACHMENT), owner_values(user, attachment=attachment_id)
         )
     ).one_or_none()
     if row is None:
@@ -109,13 +109,13 @@ async def load(connection: AsyncConnection, attachment_id: str, user: User) -> A
 
 
 async def remove(connection: AsyncConnection, attachment_id: str, user: User) -> None:
-    """Remove a record.
+    """Delete a record.
 
     Raises:
         NotFound: the user has none of this id.
     """
-    gone = await connection.execute(
-        delete(attachments).where(*_MINE), owner_values(user, attachment=attachment_id)
+    deleted = await connection.execute(
+        delete(attachments).where(*_OWN_ATTACHMENT), owner_values(user, attachment=attachment_id)
     )
-    if gone.rowcount == 0:
+    if deleted.rowcount == 0:
         raise NotFound("There is no such attachment.")

@@ -1,4 +1,4 @@
-"""What users think of items. Each function is part of a transaction."""
+"""Feedback on items. All functions are part of a transaction."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ from chatrack.sql.ownership import owned_by, owner_row, owner_values
 from chatrack.sql.reading import VISIBLE
 from chatrack.sql.tables import feedback, items
 
-_KNOWN = select(items.c.id).where(
+_VISIBLE_ITEMS = select(items.c.id).where(
     items.c.thread_id == bindparam("thread"),
     items.c.id.in_(bindparam("items", expanding=True)),
     owned_by(items),
@@ -31,20 +31,22 @@ async def save(
     *,
     user: User,
 ) -> None:
-    """Keep an opinion of items; the newest of each counts.
+    """Store feedback on items; it replaces earlier feedback on the same item.
 
     Args:
         connection: inside a transaction that has locked the thread.
-        database: the one it is connected to.
+        database: the database of the connection.
         thread_id: the thread.
         item_ids: the items, each once.
-        kind: the opinion.
-        user: whose it is.
+        kind: the feedback.
+        user: the owner of the thread.
 
     Raises:
-        NotFound: one of them is not there, or not to be seen.
+        NotFound: an item does not exist, or is not visible.
     """
-    found = await connection.execute(_KNOWN, {**owner_values(user, thread=thread_id), "items": item_ids})
+    found = await connection.execute(
+        _VISIBLE_ITEMS, {**owner_values(user, thread=thread_id), "items": item_ids}
+    )
     if len(found.all()) != len(item_ids):
         raise NotFound("There is no such item in this thread.", field="params.item_ids")
     row = {

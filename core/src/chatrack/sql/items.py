@@ -1,4 +1,4 @@
-"""Items of a thread: adding, replacing and removing them. Each function is part of a transaction."""
+"""The items of threads. All functions are part of a transaction."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -23,15 +23,15 @@ async def put(
     next_seq: int,
     uncommitted: bool = False,
 ) -> None:
-    """Add items to one thread, or replace those whose id it already has; these keep their place.
+    """Add items to a thread, or replace those whose ids it already has; replaced items keep their place.
 
     Args:
         connection: inside a transaction that has locked the thread.
-        database: the one it is connected to.
+        database: the database of the connection.
         records: the items, all of one thread, in order.
-        user: whose thread it is.
+        user: the owner of the thread.
         next_seq: the first free sequence of the thread.
-        uncommitted: whether new items stay invisible for now.
+        uncommitted: whether new items stay invisible until `commit`.
     """
     if not records:
         return
@@ -43,7 +43,7 @@ async def put_many(
     database: Database,
     writes: Sequence[tuple[User, int, Sequence[ItemRecord], bool]],
 ) -> None:
-    """Add or replace items of several threads with two statements; arguments as in `put`, one tuple a thread."""
+    """Add or replace items of several threads with two statements; each tuple has the arguments of `put` for a thread."""
     moment = to_micros(now())
     rows: list[dict[str, Any]] = []
     counters: list[dict[str, Any]] = []
@@ -75,12 +75,12 @@ async def put_many(
             )
     if not rows:
         return
-    await connection.execute(database.upsert(items, key=("thread_id", "id"), update=_UPDATED), rows)
-    await connection.execute(_COUNT, counters)
+    await connection.execute(database.upsert(items, key=("thread_id", "id"), update=_REPLACED_COLUMNS), rows)
+    await connection.execute(_ADVANCE_SEQ, counters)
 
 
 async def remove(connection: AsyncConnection, thread_id: str, ids: Sequence[str], *, user: User) -> None:
-    """Remove items and what was said of them; unknown ids are ignored."""
+    """Delete items and the feedback on them; unknown ids are ignored."""
     if not ids:
         return
     owner = owner_values(user, thread=thread_id)
@@ -97,7 +97,7 @@ async def commit(connection: AsyncConnection, thread_id: str, turn_id: str, *, u
 
 
 async def drop_uncommitted(connection: AsyncConnection, thread_id: str, *, user: User) -> int:
-    """Remove whatever a retry left behind that was not committed; give how many items that was."""
+    """Delete the uncommitted items of a thread, and return how many there were."""
     dropped = await connection.execute(
         delete(items).where(
             items.c.thread_id == bindparam("thread"), items.c.uncommitted.is_(True), owned_by(items)
@@ -107,7 +107,7 @@ async def drop_uncommitted(connection: AsyncConnection, thread_id: str, *, user:
     return dropped.rowcount
 
 
-_UPDATED = ("type", "hidden", "format", "data", "origin")
+_REPLACED_COLUMNS = ("type", "hidden", "format", "data", "origin")
 _COMMIT = (
     update(items)
     .where(
@@ -118,7 +118,7 @@ _COMMIT = (
     )
     .values(uncommitted=False)
 )
-_COUNT = (
+_ADVANCE_SEQ = (
     update(threads)
     .where(threads.c.id == bindparam("thread"), owned_by(threads))
     .values(next_seq=bindparam("next"), updated_at=bindparam("moment"))

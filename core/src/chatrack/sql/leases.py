@@ -1,4 +1,4 @@
-"""Taking, proving and giving back the right to write into a thread. Each function is part of a transaction."""
+"""The leases of threads: acquiring, checking, renewing and releasing them. All functions are part of a transaction."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,7 +20,12 @@ from chatrack.sql.tables import leases, threads
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True):
-    """A lease just taken, and where the thread's next item goes."""
+    """A lease that was just acquired.
+
+    Args:
+        lease: the lease.
+        next_seq: the sequence of the thread's next item.
+    """
 
     lease: Lease
     next_seq: int
@@ -35,14 +40,14 @@ async def acquire(
     user: User,
     seconds: float,
 ) -> Grant:
-    """Take the lease of an existing thread, unless a living turn holds it.
+    """Acquire the lease of an existing thread, unless another turn holds it and it has not expired.
 
     Raises:
         NotFound: the user has no such thread.
         ThreadBusy: another turn holds it.
     """
-    # The thread's row is the one that everybody locks first. What the lease says is asked only then, in a
-    # statement of its own: PostgreSQL would answer a join with the lease as it was before the wait.
+    # All transactions lock the thread's row first. The lease is read after that, in a statement of its own: a join
+    # that waited for the lock would return the lease as it was before the wait.
     next_seq = await reading.lock_thread(connection, thread_id, user)
     row = (await connection.execute(_LEASE, owner_values(user, thread=thread_id))).one_or_none()
     if row is None:
@@ -71,7 +76,7 @@ async def grant_new(
     user: User,
     seconds: float,
 ) -> Grant:
-    """Take the lease of a thread that this transaction has just created."""
+    """Acquire the lease of a thread that this transaction has created."""
     lease = Lease(thread_id=thread_id, turn_id=turn_id, fence=1, user=user)
     await _store(connection, database, lease, seconds)
     return Grant(lease=lease, next_seq=1)
@@ -90,73 +95,84 @@ async def find_held(connection: AsyncConnection, thread_id: str, turn_id: str, u
 
 
 async def check(connection: AsyncConnection, lease: Lease) -> int:
-    """Prove that the lease is still held, and keep it from being taken until the transaction ends.
+    """Check that a lease is still held; nobody can take it until the transaction ends.
 
     Returns:
-        The sequence that the thread's next item gets.
+        The sequence of the thread's next item.
 
     Raises:
-        LeaseLost: it is held by another, or the thread is gone.
+        LeaseLost: another turn holds it, or the thread was deleted.
     """
     next_seqs = await _lock(connection, _LOCK, [lease])
-    if lease.thread_id not in next_seqs or not await _held(connection, [lease]):
+    if lease.thread_id not in next_seqs or not await _held_threads(connection, [lease]):
         raise LeaseLost(f"turn {lease.turn_id} no longer owns its thread")
     return next_seqs[lease.thread_id]
 
 
 async def check_many(connection: AsyncConnection, leases: Sequence[Lease]) -> dict[str, int]:
-    """Find out which of many leases are still held, and keep those from being taken until the transaction ends.
+    """Check which of many leases are still held; nobody can take those until the transaction ends.
 
-    A thread that another transaction has locked right now is left out: many must not wait for one.
+    Threads that another transaction has locked are left out: the others must not wait for them.
 
     Returns:
         For each turn that holds its thread, the sequence of the next item.
     """
-    next_seqs = await _lock(connection, _LOCK_FREE, leases)
-    held = await _held(connection, leases)
+    next_seqs = await _lock(connection, _LOCK_UNLOCKED, leases)
+    held = await _held_threads(connection, leases)
     return {turn: next_seqs[thread] for turn, thread in held.items() if thread in next_seqs}
 
 
 async def renew(connection: AsyncConnection, leases: Sequence[Lease], seconds: float) -> set[str]:
-    """Prolong those leases that are still held. One whose thread is locked right now is left for the next time.
+    """Renew the leases that are still held, except those whose threads another transaction has locked.
 
     Returns:
-        The turn ids of those that are held, prolonged or not.
+        The turn ids of the leases that are held, renewed or not.
     """
-    free = await _lock(connection, _LOCK_FREE, leases)
-    held = await _held(connection, leases)
-    kept = [lease for lease in leases if lease.turn_id in held and lease.thread_id in free]
-    if kept:
+    locked = await _lock(connection, _LOCK_UNLOCKED, leases)
+    held = await _held_threads(connection, leases)
+    renewed = [lease for lease in leases if lease.turn_id in held and lease.thread_id in locked]
+    if renewed:
         await connection.execute(
-            _PROLONG,
+            _RENEW,
             {
-                "threads": _threads(kept),
-                "leases": _identities(kept),
+                "threads": _thread_ids(renewed),
+                "leases": _identities(renewed),
                 "milliseconds": round(seconds * 1000),
             },
         )
     return set(held)
 
 
-async def _lock(connection: AsyncConnection, how: Select[Any], leases: Sequence[Lease]) -> dict[str, int]:
-    """Lock the threads, for the reason given in `acquire`, in an order, so that no two wait for each other."""
+async def _lock(
+    connection: AsyncConnection, statement: Select[Any], leases: Sequence[Lease]
+) -> dict[str, int]:
+    """Lock the threads of leases before the leases are read, as `acquire` does.
+
+    Args:
+        connection: inside a transaction.
+        statement: `_LOCK`, or `_LOCK_UNLOCKED`; both lock in the order of the ids, which avoids deadlocks.
+        leases: the leases.
+
+    Returns:
+        For each thread that was locked, the sequence of its next item.
+    """
     if not leases:
         return {}
     owned = [(lease.thread_id, lease.user.tenant_id, lease.user.id) for lease in leases]
-    rows = await connection.execute(how, {"threads": _threads(leases), "owned": owned})
+    rows = await connection.execute(statement, {"threads": _thread_ids(leases), "owned": owned})
     return {row.id: row.next_seq for row in rows}
 
 
-async def _held(connection: AsyncConnection, leases: Sequence[Lease]) -> dict[str, str]:
-    """Give the threads of those turns that hold one, by turn."""
+async def _held_threads(connection: AsyncConnection, leases: Sequence[Lease]) -> dict[str, str]:
+    """Return the thread ids of the leases that are held, by turn id."""
     if not leases:
         return {}
-    rows = await connection.execute(_HELD, {"threads": _threads(leases), "leases": _identities(leases)})
+    rows = await connection.execute(_HELD, {"threads": _thread_ids(leases), "leases": _identities(leases)})
     return {row.turn_id: row.thread_id for row in rows}
 
 
 async def release(connection: AsyncConnection, lease: Lease) -> None:
-    """Give a lease back that `check` has proved."""
+    """Release a lease that is held, as `check` or `find_held` has found."""
     await connection.execute(_RELEASE, owner_values(lease.user, thread=lease.thread_id))
 
 
@@ -168,31 +184,31 @@ _RELEASE = (
     .where(leases.c.thread_id == bindparam("thread"), owned_by(leases))
     .values(turn_id=None, expires_at=0)
 )
-_MANY: Any = bindparam("threads", expanding=True)
+_THREAD_IDS: Any = bindparam("threads", expanding=True)
 _THREADS = (
     select(threads.c.id, threads.c.next_seq)
     .where(
-        threads.c.id.in_(_MANY),  # MariaDB has no index for the condition that says it all
+        threads.c.id.in_(_THREAD_IDS),  # not every database uses an index for the condition below
         tuple_(threads.c.id, threads.c.tenant_id, threads.c.user_id).in_(bindparam("owned", expanding=True)),
     )
     .order_by(threads.c.id)
 )
 _LOCK = _THREADS.with_for_update()
-_LOCK_FREE = _THREADS.with_for_update(skip_locked=True)
+_LOCK_UNLOCKED = _THREADS.with_for_update(skip_locked=True)
 _IDENTITY = tuple_(leases.c.thread_id, leases.c.turn_id, leases.c.fence, leases.c.tenant_id, leases.c.user_id)
-_THESE = (leases.c.thread_id.in_(_MANY), _IDENTITY.in_(bindparam("leases", expanding=True)))
-_HELD = select(leases.c.thread_id, leases.c.turn_id).where(*_THESE)
+_IS_GIVEN = (leases.c.thread_id.in_(_THREAD_IDS), _IDENTITY.in_(bindparam("leases", expanding=True)))
+_HELD = select(leases.c.thread_id, leases.c.turn_id).where(*_IS_GIVEN)
 _MILLISECONDS: Any = bindparam("milliseconds", type_=BigInteger)
-_PROLONG = update(leases).where(*_THESE).values(expires_at=now_millis() + _MILLISECONDS)
+_RENEW = update(leases).where(*_IS_GIVEN).values(expires_at=now_millis() + _MILLISECONDS)
 
 
-def _threads(held: Sequence[Lease]) -> list[str]:
-    return [lease.thread_id for lease in held]
+def _thread_ids(leases: Sequence[Lease]) -> list[str]:
+    return [lease.thread_id for lease in leases]
 
 
-def _identities(held: Sequence[Lease]) -> list[tuple[str, str, int, str, str]]:
+def _identities(leases: Sequence[Lease]) -> list[tuple[str, str, int, str, str]]:
     return [
-        (lease.thread_id, lease.turn_id, lease.fence, lease.user.tenant_id, lease.user.id) for lease in held
+        (lease.thread_id, lease.turn_id, lease.fence, lease.user.tenant_id, lease.user.id) for lease in leases
     ]
 
 
@@ -213,7 +229,7 @@ _grant_statements: WeakKeyDictionary[Database, Insert] = WeakKeyDictionary()
 
 
 def _grant_statement(database: Database) -> Insert:
-    """Return the upsert of a lease. Building it costs more than running it, so that it is kept."""
+    """Return the upsert of a lease, which is kept because building it costs more than running it."""
     statement = _grant_statements.get(database)
     if statement is None:
         columns = {

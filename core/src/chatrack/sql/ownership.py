@@ -1,4 +1,4 @@
-"""Whose row it is: two columns in every table, two conditions in every statement."""
+"""The owner of a row: two columns in every table, two conditions in every statement."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from chatrack.interfaces.user import User
 
 
 def owner_columns() -> list[Column[Any]]:
-    """Make the columns that every table of Chatrack and its plugins has."""
+    """Return the columns with which every table of Chatrack and its plugins names the owner of a row."""
     return [
         Column("tenant_id", String(255), nullable=False),
         Column("user_id", String(255), nullable=False),
@@ -19,44 +19,44 @@ def owner_columns() -> list[Column[Any]]:
 
 
 def owner_row(user: User) -> dict[str, str]:
-    """Give what `owner_columns` hold in a row of a user's."""
+    """Return the values of `owner_columns` in a row of a user."""
     return {"tenant_id": user.tenant_id, "user_id": user.id}
 
 
 def owned_by(table: Table) -> ColumnElement[bool]:
-    """Give the condition that every statement carries; its parameters are those of `owner_values`."""
+    """Return the condition that every statement carries; `owner_values` has its parameters."""
     return and_(table.c.tenant_id == bindparam("owner_tenant"), table.c.user_id == bindparam("owner_user"))
 
 
 def owner_values(user: User, **keys: str) -> dict[str, str]:
-    """Give the parameters of `owned_by` for a user, together with the ids that a statement looks for.
+    """Return the parameters of `owned_by`, together with the ids that a statement looks for.
 
     Args:
-        user: whose rows.
+        user: the owner of the rows.
         keys: ids by the names of their parameters.
 
     Raises:
-        NotFound: an id holds a NUL.
+        NotFound: an id holds a NUL character.
     """
     refuse_nul(*keys.values())
     return {"owner_tenant": user.tenant_id, "owner_user": user.id, **keys}
 
 
 def refuse_nul(*ids: str) -> None:
-    """Refuse ids that nothing has.
+    """Refuse ids with NUL characters: no stored id has one, and some databases fail on them.
 
     Raises:
-        NotFound: one holds a NUL, which no id does and PostgreSQL does not take.
+        NotFound: an id holds a NUL character.
     """
-    if any("\0" in one for one in ids):
+    if any("\0" in id_ for id_ in ids):
         raise NotFound("There is no such thing.")
 
 
 def require_same_thread(thread_id: str, *records: Sequence[ItemRecord] | Sequence[PauseRecord]) -> None:
-    """Refuse records of other threads than the one that is proved to be the user's.
+    """Refuse records of other threads than the one whose owner is checked.
 
     Raises:
-        NotFound: one is of another thread.
+        NotFound: a record is of another thread.
     """
-    if any(record.thread_id != thread_id for some in records for record in some):
+    if any(record.thread_id != thread_id for group in records for record in group):
         raise NotFound("There is no such thing.")

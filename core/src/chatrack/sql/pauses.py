@@ -1,4 +1,4 @@
-"""What a thread waits for. Each function but `load` is part of a transaction that has locked the thread."""
+"""The pauses of threads. All functions but `load` are part of a transaction that has locked the thread."""
 
 from collections.abc import Sequence
 
@@ -29,7 +29,7 @@ _LOAD = (
 
 
 async def load(fetch: Fetch, thread_id: str, user: User) -> list[PauseRecord]:
-    """Load what a thread waits for, in the order of its items.
+    """Load the pauses of a thread, in the order of its items.
 
     Raises:
         NotFound: the user has no such thread.
@@ -43,7 +43,7 @@ async def load(fetch: Fetch, thread_id: str, user: User) -> list[PauseRecord]:
 async def put(
     connection: AsyncConnection, database: Database, records: Sequence[PauseRecord], *, user: User
 ) -> None:
-    """Note what a thread waits for; its items are there already."""
+    """Add pauses, or replace those of the same items; the items are stored already."""
     if not records:
         return
     rows = [{**msgspec.structs.asdict(record), **owner_row(user)} for record in records]
@@ -54,7 +54,7 @@ async def put(
 async def resolve(
     connection: AsyncConnection, thread_id: str, item_ids: Sequence[str], *, user: User
 ) -> None:
-    """Forget that a thread waits for some items; unknown ones are ignored."""
+    """Remove the pauses of some items; unknown ones are ignored."""
     if item_ids:
         await connection.execute(
             delete(pauses).where(

@@ -1,4 +1,4 @@
-"""Reading threads and items. Each function is one or two statements, in a transaction or outside of one."""
+"""Reading threads and items. Each function takes one or two statements, inside or outside of a transaction."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
@@ -13,10 +13,10 @@ from chatrack.sql.ownership import owned_by, owner_values
 from chatrack.sql.tables import items, threads
 
 Fetch = Callable[[Select[Any], Mapping[str, Any]], Awaitable[Sequence[Sequence[Any]]]]
-"""Gives the rows of a query: `Database.fetch`, or that of a transaction (`fetch_in`)."""
+"""Returns the rows of a query: `Database.fetch`, or that of a transaction (`fetch_in`)."""
 
 VISIBLE = items.c.hidden.is_(False) & items.c.uncommitted.is_(False)
-"""What a client may see."""
+"""The items that a client may see."""
 
 _THREAD = (
     threads.c.id,
@@ -38,7 +38,7 @@ _ITEM = (
     items.c.format,
 )
 _LIMIT: Any = bindparam("limit")
-_LAST = 2**62
+_MAX_SEQ = 2**62
 
 
 def _items_where(*conditions: ColumnElement[bool]) -> Select[Any]:
@@ -54,12 +54,14 @@ _LOAD_ITEM = _items_where(items.c.id == bindparam("item"), items.c.uncommitted.i
 _CURSOR = select(items.c.seq).where(
     items.c.thread_id == bindparam("thread"), items.c.id == bindparam("item"), owned_by(items), VISIBLE
 )
-_AT = _CURSOR.scalar_subquery()
+_CURSOR_SEQ = _CURSOR.scalar_subquery()
 _PAGE = {
     ("asc", False): _items_where(VISIBLE).order_by(items.c.seq).limit(_LIMIT),
-    ("asc", True): _items_where(VISIBLE, items.c.seq > _AT).order_by(items.c.seq).limit(_LIMIT),
+    ("asc", True): _items_where(VISIBLE, items.c.seq > _CURSOR_SEQ).order_by(items.c.seq).limit(_LIMIT),
     ("desc", False): _items_where(VISIBLE).order_by(items.c.seq.desc()).limit(_LIMIT),
-    ("desc", True): _items_where(VISIBLE, items.c.seq < _AT).order_by(items.c.seq.desc()).limit(_LIMIT),
+    ("desc", True): _items_where(VISIBLE, items.c.seq < _CURSOR_SEQ)
+    .order_by(items.c.seq.desc())
+    .limit(_LIMIT),
 }
 _FIRST_PAGE = _PAGE["asc", False].subquery("page")
 _WITH_ITEMS = (
@@ -68,28 +70,32 @@ _WITH_ITEMS = (
     .where(threads.c.id == bindparam("thread"), owned_by(threads))
     .order_by(_FIRST_PAGE.c.seq)
 )
-_CREATED, _KEY = threads.c.created_at, threads.c.id
-_MOMENT: Any = bindparam("moment")
-_AFTER: Any = bindparam("thread")
-_MINE = select(*_THREAD).where(owned_by(threads)).limit(_LIMIT)
-_ASCENDING = _MINE.order_by(_CREATED, _KEY)
-_DESCENDING = _MINE.order_by(_CREATED.desc(), _KEY.desc())
+_CREATED, _ID = threads.c.created_at, threads.c.id
+_CURSOR_CREATED: Any = bindparam("created_at")
+_CURSOR_ID: Any = bindparam("thread")
+_OWN_THREADS = select(*_THREAD).where(owned_by(threads)).limit(_LIMIT)
+_ASCENDING = _OWN_THREADS.order_by(_CREATED, _ID)
+_DESCENDING = _OWN_THREADS.order_by(_CREATED.desc(), _ID.desc())
 _THREADS = {
     ("asc", False): _ASCENDING,
-    ("asc", True): _ASCENDING.where(or_(_CREATED > _MOMENT, (_CREATED == _MOMENT) & (_KEY > _AFTER))),
+    ("asc", True): _ASCENDING.where(
+        or_(_CREATED > _CURSOR_CREATED, (_CREATED == _CURSOR_CREATED) & (_ID > _CURSOR_ID))
+    ),
     ("desc", False): _DESCENDING,
-    ("desc", True): _DESCENDING.where(or_(_CREATED < _MOMENT, (_CREATED == _MOMENT) & (_KEY < _AFTER))),
+    ("desc", True): _DESCENDING.where(
+        or_(_CREATED < _CURSOR_CREATED, (_CREATED == _CURSOR_CREATED) & (_ID < _CURSOR_ID))
+    ),
 }
 _HISTORY = _items_where(
     items.c.uncommitted.is_(False), items.c.seq >= bindparam("first"), items.c.seq < bindparam("before")
 )
 _FORWARD = _HISTORY.order_by(items.c.seq)
 _BACKWARD = _HISTORY.order_by(items.c.seq.desc()).limit(_LIMIT)
-_BATCH = 100
+_HISTORY_BATCH = 100
 
 
 def fetch_in(connection: AsyncConnection) -> Fetch:
-    """Give the `Fetch` of a transaction."""
+    """Return the `Fetch` of a transaction."""
 
     async def fetch(statement: Select[Any], values: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
         rows: Sequence[Any] = (await connection.execute(statement, dict(values))).all()
@@ -99,7 +105,7 @@ def fetch_in(connection: AsyncConnection) -> Fetch:
 
 
 async def find_thread(fetch: Fetch, thread_id: str, user: User) -> ThreadRecord | None:
-    """Load a thread, or give None if the user has none of this id."""
+    """Load a thread; None if the user has none of this id."""
     rows = await fetch(_LOAD_THREAD, owner_values(user, thread=thread_id))
     return _thread_record(rows[0]) if rows else None
 
@@ -117,7 +123,7 @@ async def load_thread(fetch: Fetch, thread_id: str, user: User) -> ThreadRecord:
 
 
 async def lock_thread(connection: AsyncConnection, thread_id: str, user: User) -> int:
-    """Keep a thread from being changed by others until the transaction ends.
+    """Lock a thread until the transaction ends.
 
     Returns:
         The sequence that its next item gets.
@@ -155,7 +161,7 @@ async def page_items(
         user, thread=thread_id, **({} if after is None else {"item": after})
     )
     rows = await fetch(_PAGE[order, after is not None], {**values, "limit": limit + 1})
-    if not rows:  # nothing there, or nothing to look for?
+    if not rows:  # either there are no items, or no such thread or cursor
         if after is None:
             await load_thread(fetch, thread_id, user)
         elif not await fetch(_CURSOR, values):
@@ -187,7 +193,7 @@ async def page_threads(fetch: Fetch, *, after: str | None, limit: int, order: st
     """
     values: dict[str, Any] = {"limit": limit + 1, **owner_values(user)}
     if after is not None:
-        values["moment"] = (await load_thread(fetch, after, user)).created_at
+        values["created_at"] = (await load_thread(fetch, after, user)).created_at
         values["thread"] = after
     rows = await fetch(_THREADS[order, after is not None], values)
     data = [_thread_record(row) for row in rows[:limit]]
@@ -200,20 +206,20 @@ async def load_history(
 ) -> list[ItemRecord]:
     """Load the committed items of a range of the sequence, hidden ones included; arguments as in `Store`."""
     values: dict[str, Any] = owner_values(user, thread=thread_id)
-    values |= {"first": first, "before": _LAST if before is None else before}
+    values |= {"first": first, "before": _MAX_SEQ if before is None else before}
     if budget is None:
         return [_item_record(row) for row in await fetch(_FORWARD, values)]
-    # Backwards and in parts: a long thread costs what is shown of it, not what it is.
+    # Backwards and in batches: the cost depends on what is loaded, not on the length of the thread.
     records: list[ItemRecord] = []
     size = 0
     while True:
-        rows = await fetch(_BACKWARD, {**values, "limit": _BATCH})
+        rows = await fetch(_BACKWARD, {**values, "limit": _HISTORY_BATCH})
         for row in rows:
             records.append(_item_record(row))
             size += len(records[-1].data)
             if size > budget and records[-1].turn_id != records[0].turn_id:
                 return records[::-1]
-        if len(rows) < _BATCH:
+        if len(rows) < _HISTORY_BATCH:
             return records[::-1]
         values["before"] = records[-1].seq
 

@@ -1,4 +1,4 @@
-"""The store over SQL that every SQL store plugin shares."""
+"""The store that all SQL store plugins share."""
 
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -32,10 +32,10 @@ from chatrack.sql.reading import fetch_in
 
 
 class SQLStore(Store):
-    """Threads and all that belongs to them in a SQL database.
+    """A store in a SQL database.
 
     Args:
-        database: where; started and stopped by the store.
+        database: the database; started and stopped by the store.
     """
 
     def __init__(self, database: Database) -> None:
@@ -120,15 +120,15 @@ class SQLStore(Store):
             grant = await take(
                 connection, self.database, thread_id=thread_id, turn_id=turn_id, user=user, seconds=seconds
             )
-            opening = list(items)
+            opening_items = list(items)
             for attachment in attachments:
                 await attachment_rows.claim(connection, attachment, user)
             if grant.lease.interrupted:
                 retried = await item_rows.drop_uncommitted(connection, thread_id, user=user)
-                if not retried:  # of a retry nothing is left, and the answer before it is whole
-                    opening = [*after_interruption, *opening]
-            await item_rows.put(connection, self.database, opening, user=user, next_seq=grant.next_seq)
-            if not opening:
+                if not retried:  # an interrupted retry leaves the complete old answer: no need for a marker
+                    opening_items = [*after_interruption, *opening_items]
+            await item_rows.put(connection, self.database, opening_items, user=user, next_seq=grant.next_seq)
+            if not opening_items:
                 await thread_rows.touch(connection, thread_id, user)
             return grant.lease
 
@@ -308,15 +308,15 @@ class SQLStore(Store):
         )
 
     async def _put(self, work: Callable[[AsyncConnection], Awaitable[None]]) -> None:
-        """Run a transaction that inserts a row if the user has none of this id.
+        """Run a transaction that inserts a row unless the user has one of this id.
 
         Raises:
-            NotFound: the id is someone else's.
+            NotFound: the id is another user's.
         """
         try:
             await self.database.write(work)
         except IntegrityError:
-            try:  # the row is another's; or the user's own, of this moment, and is found now
+            try:  # a row of the user's own was inserted concurrently, and is found now; or it is another user's
                 await self.database.write(work)
             except IntegrityError:
                 raise NotFound("There is no such thing.") from None

@@ -1,4 +1,4 @@
-"""What `SQLStore` keeps about users."""
+"""The user data of `SQLStore`: what its tables hold about users."""
 
 from chatrack.sql.database import Database
 from chatrack.sql.owned_table import OwnedTable
@@ -7,7 +7,7 @@ from chatrack.sql.tables import attachments, feedback, items, pauses, threads, u
 
 
 def store_data(database: Database) -> TableData:
-    """Give what the tables of `SQLStore` hold about users, for the plugin that gives one.
+    """Return what the tables of `SQLStore` hold about users, for the plugin whose store it is.
 
     Args:
         database: the store's.
@@ -15,7 +15,7 @@ def store_data(database: Database) -> TableData:
     return TableData(database, name="chatrack", tables=_TABLES)
 
 
-# The leases of threads are nobody's data; the foreign keys take them along.
+# Leases say nothing about users; the foreign keys delete them with their threads.
 _TABLES = (
     OwnedTable(
         table=threads,
@@ -53,7 +53,7 @@ _TABLES = (
         age="created_at",
     ),
     OwnedTable(
-        # What was used stays used when a user deletes the thread; a purge is another matter.
+        # Usage outlives the deletion of its thread, but not a purge.
         table=usage,
         kind="usage",
         order=("created_at",),

@@ -1,4 +1,4 @@
-"""What is kept about users in tables: reading and removing it, a few hundred rows at a time."""
+"""User data in tables: exporting and deleting it, some hundred rows at a time."""
 
 import asyncio
 import time
@@ -13,22 +13,22 @@ from chatrack.clock import to_micros
 from chatrack.interfaces.user import User
 from chatrack.interfaces.user_data import UserData, UserRecord
 from chatrack.sql.database import Database
-from chatrack.sql.owned_table import OwnedTable, Row, after
+from chatrack.sql.owned_table import OwnedTable, Row, is_after
 from chatrack.sql.ownership import owned_by, owner_values
 
-_WHOLE = 100
-"""How many whole rows are read at a time; a text may be a megabyte."""
+_ROWS = 100
+"""How many whole rows are read at a time; a text may have a megabyte."""
 
 _KEYS = 500
-"""How many rows are looked for at a time, by their keys."""
+"""How many keys of rows are read at a time."""
 
 
 class TableData(UserData):
-    """What is kept about users in some tables.
+    """What some tables hold about users.
 
     Args:
-        database: where they are; started and stopped with this.
-        name: what an export calls the source.
+        database: the database of the tables; started and stopped with this.
+        name: the name of the source in an export.
         tables: the tables, in the order of the export.
     """
 
@@ -47,24 +47,27 @@ class TableData(UserData):
         owner = owner_values(user)
         for table in self.tables:
             async for rows in self._sorted(table, owner):
-                parts = [(part, await self._with_parts(table, part, rows, owner)) for part in table.children]
+                parents = [
+                    (child, await self._rows_with_children(table, child, rows, owner))
+                    for child in table.children
+                ]
                 for row in rows:
                     yield table.record(row)
-                    for part, having in parts:
+                    for child, ids in parents:
                         row_id = row[table.key[0].name]
-                        if row_id not in having:
+                        if row_id not in ids:
                             continue
-                        async for found in self._sorted(part, {**owner, "row_id": row_id}):
-                            for one in found:
-                                yield part.record(one)
+                        async for child_rows in self._sorted(child, {**owner, "row_id": row_id}):
+                            for child_row in child_rows:
+                                yield child.record(child_row)
 
     async def purge(self, user: User) -> AsyncIterator[Mapping[str, int]]:
         owner = owner_values(user)
         for table in self.tables:
-            mine = and_(owned_by(table.table), _only(table))
-            walk = select(*_columns(table, table.sorting)).where(mine)
-            async for rows in self._walk(walk, table.sorting, owner, _KEYS):
-                async for removed in self._remove(table, rows, mine, owner, mine=True):
+            owned = and_(owned_by(table.table), _selected(table))
+            query = select(*_removal_columns(table, table.sorting)).where(owned)
+            async for rows in self._walk(query, table.sorting, owner, _KEYS):
+                async for removed in self._remove(table, rows, owned, owner, of_user=True):
                     yield removed
 
     async def purge_before(self, moment: datetime) -> AsyncIterator[Mapping[str, int]]:
@@ -72,32 +75,32 @@ class TableData(UserData):
         for table in self.tables:
             if table.age is None:
                 continue
-            # There is no index of ages, which would be paid for with every write. So all rows are looked at, in
-            # the order of the key, and no statement takes longer because few of them are old.
-            old = and_(table.table.c[table.age] < bindparam("limit"), _only(table))
-            walk = select(*_columns(table, table.key), old.label("is_old"))
-            async for rows in self._walk(walk, table.key, limit, _KEYS):
-                chosen = [row for row in rows if row["is_old"]]
-                async for removed in self._remove(table, chosen, old, limit, mine=False):
+            # An index of ages would make every write dearer. So all rows are read, in the order of the key, and
+            # no statement takes longer because few rows are old.
+            is_old = and_(table.table.c[table.age] < bindparam("limit"), _selected(table))
+            query = select(*_removal_columns(table, table.key), is_old.label("is_old"))
+            async for rows in self._walk(query, table.key, limit, _KEYS):
+                old_rows = [row for row in rows if row["is_old"]]
+                async for removed in self._remove(table, old_rows, is_old, limit, of_user=False):
                     yield removed
 
     async def tenants(self) -> set[str]:
-        found = set()
+        tenants = set()
         for table in self.tables:
             tenant = table.table.c.tenant_id
-            statement = select(func.min(tenant)).where(_only(table))
-            # From one to the next: the rows of one tenant may be millions.
+            statement = select(func.min(tenant)).where(_selected(table))
+            # From each tenant to the next over the index: a tenant may have millions of rows.
             while (name := await self._scalar(statement)) is not None:
-                found.add(name)
-                statement = select(func.min(tenant)).where(_only(table), tenant > name)
-        return found
+                tenants.add(name)
+                statement = select(func.min(tenant)).where(_selected(table), tenant > name)
+        return tenants
 
     async def _sorted(self, table: OwnedTable, values: Mapping[str, Any]) -> AsyncIterator[Sequence[Row]]:
-        """Walk a user's rows, or the parts of one row, in the order of an export."""
-        statement = select(*table.table.c).where(owned_by(table.table), _only(table))
+        """Read a user's rows, or the children of one row, in the order of an export."""
+        statement = select(*table.table.c).where(owned_by(table.table), _selected(table))
         if table.parent_key is not None:
             statement = statement.where(table.table.c[table.parent_key] == bindparam("row_id"))
-        async for rows in self._walk(statement, table.sorting, values, _WHOLE, by_bytes=True):
+        async for rows in self._walk(statement, table.sorting, values, _ROWS, by_bytes=True):
             yield rows
 
     async def _walk(
@@ -109,38 +112,40 @@ class TableData(UserData):
         *,
         by_bytes: bool = False,
     ) -> AsyncIterator[Sequence[Row]]:
-        """Give the rows of a query in parts, each found by where the one before ended; no connection is held.
+        """Read the rows of a query page by page, each after the last row of the one before; no connection is held.
 
         Args:
             statement: the query.
-            columns: those to sort by.
+            columns: the columns to sort by.
             values: the parameters of the query.
-            count: how many rows a part has.
-            by_bytes: whether text is sorted the same in every database, with or without an index for it.
+            count: how many rows a page has.
+            by_bytes: whether text is sorted by its bytes, as in every database, even without an index for it.
         """
         collation = self.database.backend.byte_collation if by_bytes else None
         sorting = [
             column.collate(collation) if collation and isinstance(column.type, String) else column
             for column in columns
         ]
-        part = statement = statement.order_by(*sorting).limit(count)
+        page = statement = statement.order_by(*sorting).limit(count)
         while True:
             async with self.database.read() as connection:
-                rows = (await connection.execute(part, values)).mappings().all()
+                rows = (await connection.execute(page, values)).mappings().all()
             if rows:
                 yield rows
             if len(rows) < count:
                 return
-            part = statement.where(after(sorting, [rows[-1][column.name] for column in columns]))
+            page = statement.where(is_after(sorting, [rows[-1][column.name] for column in columns]))
 
-    async def _with_parts(
-        self, table: OwnedTable, part: OwnedTable, rows: Sequence[Row], owner: Mapping[str, str]
+    async def _rows_with_children(
+        self, table: OwnedTable, child: OwnedTable, rows: Sequence[Row], owner: Mapping[str, str]
     ) -> set[Any]:
-        """Find out which rows have parts of a kind: most threads have no feedback."""
+        """Return the keys of the rows that have children of a kind: most threads have no feedback to look for."""
         (key,) = table.key
-        assert part.parent_key is not None
-        has = exists().where(part.table.c[part.parent_key] == key, owned_by(part.table))
-        statement = select(key).where(key.in_([row[key.name] for row in rows]), owned_by(table.table), has)
+        assert child.parent_key is not None
+        has_children = exists().where(child.table.c[child.parent_key] == key, owned_by(child.table))
+        statement = select(key).where(
+            key.in_([row[key.name] for row in rows]), owned_by(table.table), has_children
+        )
         async with self.database.read() as connection:
             return set((await connection.execute(statement, owner)).scalars())
 
@@ -151,25 +156,26 @@ class TableData(UserData):
         condition: ColumnElement[bool],
         values: Mapping[str, Any],
         *,
-        mine: bool,
+        of_user: bool,
     ) -> AsyncIterator[Mapping[str, int]]:
         for batch in table.batches(rows):
-            began = time.monotonic()
-            work = partial(table.remove, rows=batch, condition=condition, values=values, mine=mine)
+            started = time.monotonic()
+            work = partial(table.remove, rows=batch, condition=condition, values=values, of_user=of_user)
             yield await self.database.write(work)
-            # Servers want to write too, and in SQLite they get no turn while this one does.
-            await asyncio.sleep(time.monotonic() - began)
+            # In SQLite only one process writes at a time: leave half of the time to the servers.
+            await asyncio.sleep(time.monotonic() - started)
 
     async def _scalar(self, statement: Select[Any]) -> Any:
         async with self.database.read() as connection:
             return (await connection.execute(statement)).scalar()
 
 
-def _only(table: OwnedTable) -> ColumnElement[bool]:
+def _selected(table: OwnedTable) -> ColumnElement[bool]:
+    """Return the condition of the table's `where`."""
     return true() if table.where is None else table.where
 
 
-def _columns(table: OwnedTable, sorting: Sequence[Column[Any]]) -> list[Column[Any]]:
-    """Give what a walk has to know of a row that is to be removed."""
+def _removal_columns(table: OwnedTable, sorting: Sequence[Column[Any]]) -> list[Column[Any]]:
+    """Return the columns that are needed to find and delete a row."""
     size = [] if table.size is None else [table.table.c[table.size]]
     return list(dict.fromkeys([*sorting, *table.key, *size]))

@@ -1,4 +1,4 @@
-"""The tables of the store. What a database really has is decided by the migrations; a test compares the two."""
+"""The tables of the store. The migrations create them; a test compares the two."""
 
 from sqlalchemy import (
     BigInteger,
@@ -50,7 +50,7 @@ items = Table(
     Column("type", String(40), nullable=False),
     Column("turn_id", String(64)),
     Column("hidden", Boolean, nullable=False),  # never sent to a client
-    Column("uncommitted", Boolean, nullable=False, server_default=false()),  # of a retry that is not over yet
+    Column("uncommitted", Boolean, nullable=False, server_default=false()),  # of a retry that has not ended
     Column("format", Integer, nullable=False),
     Column("data", LongText, nullable=False),
     Column("origin", LongText),
@@ -64,7 +64,7 @@ leases = Table(
     metadata,
     Column("thread_id", String(64), ForeignKey("chatrack_threads.id", ondelete="CASCADE"), primary_key=True),
     *owner_columns(),
-    Column("turn_id", String(64)),  # None: nobody holds it
+    Column("turn_id", String(64)),  # the one that holds the thread
     Column("fence", BigInteger, nullable=False),  # only ever grows
     Column("expires_at", BigInteger, nullable=False),  # milliseconds since 1970, on the database's clock
 )
@@ -110,7 +110,7 @@ pauses = Table(
 )
 
 usage = Table(
-    # Without a foreign key: what was used stays used when the thread is deleted.
+    # Without a foreign key: usage outlives the deletion of its thread.
     "chatrack_usage",
     metadata,
     Column("turn_id", String(64), nullable=False),

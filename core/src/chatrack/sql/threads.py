@@ -1,4 +1,4 @@
-"""The rows of threads. Each function is part of a transaction."""
+"""The rows of threads. All functions are part of a transaction."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from chatrack.sql.ownership import owned_by, owner_row, owner_values
 from chatrack.sql.reading import fetch_in, find_thread
 from chatrack.sql.tables import threads
 
-_THIS = (threads.c.id == bindparam("thread"), owned_by(threads))
+_OWN_THREAD = (threads.c.id == bindparam("thread"), owned_by(threads))
 
 
 async def create(connection: AsyncConnection, record: ThreadRecord, user: User) -> None:
@@ -22,7 +22,7 @@ async def create(connection: AsyncConnection, record: ThreadRecord, user: User) 
 
 
 async def put(connection: AsyncConnection, record: ThreadRecord, user: User) -> None:
-    """Add a thread, or replace what can be changed of it."""
+    """Add a thread, or replace its metadata."""
     if await find_thread(fetch_in(connection), record.id, user) is None:
         await create(connection, record, user)
         return
@@ -32,25 +32,27 @@ async def put(connection: AsyncConnection, record: ThreadRecord, user: User) -> 
 
 
 async def change(connection: AsyncConnection, thread_id: str, user: User, values: dict[str, Any]) -> None:
-    """Change some columns of a thread, and touch nothing else of it."""
+    """Change some columns of a thread, and nothing else."""
     await connection.execute(
-        update(threads).where(*_THIS).values(**values), owner_values(user, thread=thread_id)
+        update(threads).where(*_OWN_THREAD).values(**values), owner_values(user, thread=thread_id)
     )
 
 
 async def touch(connection: AsyncConnection, thread_id: str, user: User) -> None:
-    """Note that a thread is in use; adding items does so, too."""
+    """Set when a thread was last written to; adding items does so, too."""
     await change(connection, thread_id, user, {"updated_at": to_micros(now())})
 
 
 async def remove(connection: AsyncConnection, thread_id: str, user: User) -> None:
-    """Remove a thread. The foreign keys take along its items, lease, pauses, attachments and feedback.
+    """Delete a thread. The foreign keys delete its items, lease, pauses, attachments and feedback.
 
     Raises:
         NotFound: the user has none of this id.
     """
-    gone = await connection.execute(delete(threads).where(*_THIS), owner_values(user, thread=thread_id))
-    if gone.rowcount == 0:
+    deleted = await connection.execute(
+        delete(threads).where(*_OWN_THREAD), owner_values(user, thread=thread_id)
+    )
+    if deleted.rowcount == 0:
         raise NotFound("There is no such thread.")
 
 

@@ -1,4 +1,4 @@
-"""What models were used for. Each function is part of a transaction."""
+"""The usage of models. All functions are part of a transaction."""
 
 from collections.abc import Sequence
 
@@ -24,7 +24,7 @@ _COUNTS = ("requests", "input_tokens", "cached_tokens", "output_tokens", "reason
 async def put(
     connection: AsyncConnection, database: Database, records: Sequence[UsageRecord], *, user: User
 ) -> None:
-    """Note what a turn used; the same turn, agent and model again replaces what was noted."""
+    """Store the usage of turns; a record replaces the one of the same turn, agent and model."""
     if not records:
         return
     rows = [{**msgspec.structs.asdict(record), **owner_row(user)} for record in records]
@@ -35,10 +35,10 @@ async def put(
 async def require_own_turns(
     connection: AsyncConnection, records: Sequence[UsageRecord], *, user: User
 ) -> None:
-    """Refuse usage of turns of which another user has usage: the key of a row does not name its owner.
+    """Refuse usage of other users' turns, which `put` would replace: the key of a row does not name its owner.
 
     Raises:
-        NotFound: a turn is someone else's.
+        NotFound: another user has usage of a turn.
     """
     turns = sorted({record.turn_id for record in records})
     found = await connection.execute(_FOREIGN, {**owner_values(user), "turns": turns})

@@ -1,4 +1,4 @@
-"""`todo_tools`: a todo list for Chatrack, five tools and an agent."""
+"""`todo_tools`: todo lists for Chatrack, with five tools and an agent."""
 
 from chatrack_todo_tools.plugin import TodoToolsPlugin
 

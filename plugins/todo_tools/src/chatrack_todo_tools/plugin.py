@@ -1,4 +1,4 @@
-"""The plugin: where the todos are kept, and what is given to Chatrack."""
+"""The plugin: its settings, its database and its hooks."""
 
 import contextlib
 from collections.abc import AsyncGenerator, Sequence
@@ -28,7 +28,7 @@ You keep the todo list of {user.name}. Today is {today}.
 
 
 class TodoToolsPlugin:
-    """Gives every user a todo list, in the store's database or in one of its own."""
+    """A todo list for each user, in the store's database or in one of its own."""
 
     api = 1
 
@@ -36,19 +36,19 @@ class TodoToolsPlugin:
         """`[plugins.todo_tools]`."""
 
         url: Secret | None = None
-        """A SQLAlchemy URL, for a database of the plugin's own; without it, that of the store is used."""
+        """The URL of a database of the plugin's own; without it, the store's database is used."""
 
     def __init__(self, settings: Settings) -> None:
-        self._own = None if settings.url is None else _open(settings.url)
+        self._own_database = None if settings.url is None else _create_database(settings.url)
 
     @hookimpl
     def tools(self, database: Database | None) -> Sequence[Tool]:
-        """Give the five tools."""
+        """Return the five tools."""
         return todo_tools(TodoStore(self._database(database)))
 
     @hookimpl
     def agents(self) -> Sequence[AgentSpec]:
-        """Give the agent that keeps the list."""
+        """Return the agent that keeps the list."""
         return [
             AgentSpec(
                 name="todo",
@@ -60,7 +60,7 @@ class TodoToolsPlugin:
 
     @hookimpl
     def user_data(self, database: Database | None) -> UserData:
-        """Give the todos to exports and purges."""
+        """Return the todos for exports and purges."""
         table = OwnedTable(
             table=todos,
             kind="todo",
@@ -72,7 +72,7 @@ class TodoToolsPlugin:
 
     @hookimpl
     def migrations(self, database: Database | None) -> Migrations:
-        """Give the history of the table."""
+        """Return the migrations of the table."""
         return Migrations(
             name="todo_tools",
             folder=Path(__file__).parent / "migrations",
@@ -83,22 +83,22 @@ class TodoToolsPlugin:
 
     @hookimpl
     def lifespan(self) -> AbstractAsyncContextManager[Any]:
-        """Open and close the plugin's own database; the store's is none of its business."""
-        return contextlib.nullcontext() if self._own is None else _running(self._own)
+        """Start and stop the plugin's own database; the store's is started and stopped by the store."""
+        return contextlib.nullcontext() if self._own_database is None else _running(self._own_database)
 
     def _database(self, database: Database | None) -> Database:
-        chosen = self._own or database
+        chosen = self._own_database or database
         if chosen is None:
-            raise StartupError("the store has no SQL database; give `[plugins.todo_tools] url`")
+            raise StartupError("the store has no SQL database; set `[plugins.todo_tools] url`")
         return chosen
 
 
-def _open(url: Secret) -> Database:
+def _create_database(url: Secret) -> Database:
     label = "plugins.todo_tools.url"
     try:
         return Database(url.reveal(), label=label)
     except ArgumentError:
-        # Without its cause: it may repeat the URL, and with it a password.
+        # Without the cause, which may repeat the URL and its password.
         raise StartupError(f"{label}: not a SQLAlchemy URL, such as sqlite:////data/todos.db") from None
 
 

@@ -1,4 +1,4 @@
-"""Where todos live. Every statement carries the owner's two conditions."""
+"""The todos in the database. Every statement carries the two conditions of the owner."""
 
 import time
 from collections.abc import Mapping
@@ -14,14 +14,13 @@ from chatrack_todo_tools.tables import todos
 from chatrack_todo_tools.todo import Status, Todo, TodoPage
 
 _FIELDS = [todos.c[name] for name in Todo.__struct_fields__]
-_MINE = (todos.c.id == bindparam("todo"), owned_by(todos))
+_OWN_TODO = (todos.c.id == bindparam("todo"), owned_by(todos))
 
 
 class TodoStore:
-    """The todos of all users; every method sees those of one.
+    """The todos of all users. Each method sees those of one user; others' todos do not exist for it.
 
-    Values are taken as they are: whoever calls has checked them. A todo of somebody else is no different
-    from one that does not exist.
+    The caller has validated the values.
 
     Args:
         database: where the table is.
@@ -59,46 +58,46 @@ class TodoStore:
         """List todos, newest first.
 
         Args:
-            user: whose.
-            status: only those with this status.
-            priority: only those with this priority.
+            user: the owner.
+            status: only todos with this status.
+            priority: only todos with this priority.
             limit: how many at most.
             offset: how many to skip.
         """
-        wanted: list[ColumnElement[bool]] = [owned_by(todos)]
+        conditions: list[ColumnElement[bool]] = [owned_by(todos)]
         if status is not None:
-            wanted.append(todos.c.status == status)
+            conditions.append(todos.c.status == status)
         if priority is not None:
-            wanted.append(todos.c.priority == priority)
+            conditions.append(todos.c.priority == priority)
         rows = (
             select(*_FIELDS)
-            .where(*wanted)
+            .where(*conditions)
             .order_by(todos.c.created_at.desc(), todos.c.id.desc())
             .limit(limit)
             .offset(offset)
         )
-        count = select(func.count()).select_from(todos).where(*wanted)
+        count = select(func.count()).select_from(todos).where(*conditions)
         async with self.database.read() as connection:
             found = (await connection.execute(rows, owner_values(user))).all()
             total = (await connection.execute(count, owner_values(user))).scalar_one()
         return TodoPage(todos=[_todo(row) for row in found], total=total, limit=limit, offset=offset)
 
     async def change(self, user: User, todo_id: str, changes: Mapping[str, Any]) -> Todo | None:
-        """Give some fields of a todo new values; one that already has them all stays untouched.
+        """Change some fields of a todo; one that has all these values already is not touched.
 
         Args:
-            user: whose.
-            todo_id: which.
+            user: the owner.
+            todo_id: the todo.
             changes: new values by field. `completed_at` follows `status`.
 
         Returns:
-            The todo as it is now, or None if the user has no such todo.
+            The changed todo, or None if the user has no such todo.
         """
         values = {"todo": todo_id, **owner_values(user)}
 
         async def work(connection: AsyncConnection) -> Todo | None:
             row = (
-                await connection.execute(select(*_FIELDS).where(*_MINE).with_for_update(), values)
+                await connection.execute(select(*_FIELDS).where(*_OWN_TODO).with_for_update(), values)
             ).one_or_none()
             if row is None:
                 return None
@@ -109,8 +108,8 @@ class TodoStore:
             new["updated_at"] = moment = max(_now(), before.updated_at)
             if "status" in new:
                 new["completed_at"] = moment if new["status"] == "completed" else None
-            await connection.execute(update(todos).where(*_MINE).values(**new), values)
-            return _todo((await connection.execute(select(*_FIELDS).where(*_MINE), values)).one())
+            await connection.execute(update(todos).where(*_OWN_TODO).values(**new), values)
+            return _todo((await connection.execute(select(*_FIELDS).where(*_OWN_TODO), values)).one())
 
         return await self.database.write(work)
 
@@ -118,17 +117,17 @@ class TodoStore:
         """Delete a todo.
 
         Returns:
-            What it was, or None if the user has no such todo.
+            The deleted todo, or None if the user has no such todo.
         """
         values = {"todo": todo_id, **owner_values(user)}
 
         async def work(connection: AsyncConnection) -> Todo | None:
             row = (
-                await connection.execute(select(*_FIELDS).where(*_MINE).with_for_update(), values)
+                await connection.execute(select(*_FIELDS).where(*_OWN_TODO).with_for_update(), values)
             ).one_or_none()
             if row is None:
                 return None
-            await connection.execute(delete(todos).where(*_MINE), values)
+            await connection.execute(delete(todos).where(*_OWN_TODO), values)
             return _todo(row)
 
         return await self.database.write(work)

@@ -1,4 +1,4 @@
-"""The table of the todos. What a database really has is decided by the migrations; a test compares the two."""
+"""The table of the todos. The migrations create it; a test compares the two."""
 
 from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, String, Table, Text
 
@@ -15,7 +15,7 @@ todos = Table(
     Column("description", Text),
     Column("status", String(20), nullable=False),
     Column("priority", Integer, nullable=False, server_default="0"),
-    Column("due_at", String(40)),  # ISO 8601: a date, or a moment in UTC with Z
+    Column("due_at", String(40)),  # ISO 8601: a date, or a time in UTC with Z
     Column("created_at", BigInteger, nullable=False),  # microseconds since 1970
     Column("updated_at", BigInteger, nullable=False),  # microseconds since 1970
     Column("completed_at", BigInteger),  # microseconds since 1970; None: not completed

@@ -1,4 +1,4 @@
-"""A todo, as the store keeps it and as the model is shown it."""
+"""Todos: their fields, and what the model reads of them."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -11,18 +11,18 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Todo(msgspec.Struct, frozen=True, kw_only=True):
-    """One entry of somebody's list.
+    """An entry of a user's list.
 
     Args:
         id: `todo_…`.
         title: 1 to 200 characters on one line.
         description: more about it, up to 1,000 characters.
-        status: how far it is.
+        status: its progress.
         priority: 0 (none) to 5 (highest).
-        due_at: `YYYY-MM-DD`, or a moment in UTC that ends in `Z`.
-        created_at: microseconds since 1970; so are the other two.
-        updated_at: when it last changed.
-        completed_at: when it was completed; None while it is not.
+        due_at: `YYYY-MM-DD`, or a time in UTC that ends in `Z`.
+        created_at: when it was created, in microseconds since 1970.
+        updated_at: when it last changed, in microseconds since 1970.
+        completed_at: when it was completed, in microseconds since 1970; None while it is not.
     """
 
     id: str
@@ -36,7 +36,7 @@ class Todo(msgspec.Struct, frozen=True, kw_only=True):
     completed_at: int | None = None
 
     def view(self) -> dict[str, Any]:
-        """Give what the model is shown: no empty fields, times in ISO 8601 with `Z`."""
+        """Return the todo as the model reads it: without empty fields, times in ISO 8601 with `Z`."""
         fields = {
             "id": self.id,
             "title": self.title,
@@ -52,7 +52,7 @@ class Todo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TodoPage(msgspec.Struct, frozen=True, kw_only=True):
-    """A part of somebody's list.
+    """A page of a user's list.
 
     Args:
         todos: the entries, newest first.
@@ -67,7 +67,7 @@ class TodoPage(msgspec.Struct, frozen=True, kw_only=True):
     offset: int
 
     def view(self) -> dict[str, Any]:
-        """Give what the model is shown."""
+        """Return the page as the model reads it."""
         return {
             "todos": [todo.view() for todo in self.todos],
             "total": self.total,

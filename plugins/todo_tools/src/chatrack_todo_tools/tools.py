@@ -1,4 +1,4 @@
-"""The five tools: arguments checked, the store asked, the answer as compact JSON."""
+"""The five tools: each validates its arguments, calls the store and returns compact JSON."""
 
 import json
 from typing import Any
@@ -10,7 +10,7 @@ from chatrack_todo_tools.todo import Status, Todo
 
 
 def todo_tools(store: TodoStore) -> list[Tool]:
-    """Make the tools over a store. Each works on the list of the user who is asking."""
+    """Return the tools over a store. Each works on the list of the user of the turn."""
 
     async def create_todo(
         ctx: ToolContext,
@@ -98,7 +98,7 @@ def todo_tools(store: TodoStore) -> list[Tool]:
             raise ToolError(
                 "there is nothing to change; give at least one of title, description, status, priority, due_at."
             )
-        return _json(_known(await store.change(ctx.context.user, _id(todo_id), changes), todo_id).view())
+        return _json(_found(await store.change(ctx.context.user, _id(todo_id), changes), todo_id).view())
 
     async def complete_todo(ctx: ToolContext, todo_id: str) -> str:
         """Mark a todo as completed; one that is completed already stays as it is.
@@ -108,7 +108,7 @@ def todo_tools(store: TodoStore) -> list[Tool]:
             todo_id: The id of the todo, as list_todos gives it.
         """
         todo = await store.change(ctx.context.user, _id(todo_id), {"status": "completed"})
-        return _json(_known(todo, todo_id).view())
+        return _json(_found(todo, todo_id).view())
 
     async def delete_todo(ctx: ToolContext, todo_id: str) -> str:
         """Delete a todo for good.
@@ -117,7 +117,7 @@ def todo_tools(store: TodoStore) -> list[Tool]:
             ctx: who is asking.
             todo_id: The id of the todo, as list_todos gives it.
         """
-        todo = _known(await store.delete(ctx.context.user, _id(todo_id)), todo_id)
+        todo = _found(await store.delete(ctx.context.user, _id(todo_id)), todo_id)
         return _json({"id": todo.id, "title": todo.title, "deleted": True})
 
     return [
@@ -126,13 +126,17 @@ def todo_tools(store: TodoStore) -> list[Tool]:
 
 
 def _id(value: str) -> str:
-    # Whatever cannot be an id is looked up as the empty one, which nothing has: it may hold half or no characters,
-    # which databases refuse.
+    # What cannot be an id is replaced by an empty one, which no todo has: databases refuse lone surrogates and NUL.
     text = value.strip()
     return text if text.isascii() and text.isprintable() and len(text) <= 64 else ""
 
 
-def _known(todo: Todo | None, todo_id: str) -> Todo:
+def _found(todo: Todo | None, todo_id: str) -> Todo:
+    """Return a todo.
+
+    Raises:
+        ToolError: there is none.
+    """
     if todo is None:
         raise ToolError(f"there is no todo with the id “{validation.shown_id(todo_id)}”.")
     return todo

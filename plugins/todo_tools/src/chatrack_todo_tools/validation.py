@@ -1,4 +1,4 @@
-"""What the arguments of the tools may be. Each function gives the value as it is kept, or says what is allowed."""
+"""Validation of the tools' arguments. Each function returns the value to store, or raises what is allowed."""
 
 import unicodedata
 from datetime import UTC, date, datetime
@@ -11,24 +11,24 @@ MAX_PRIORITY = 5
 MAX_LIMIT = 100
 MAX_OFFSET = 1_000_000
 
-_UNPRINTABLE = {"Cc", "Cs"}  # control characters, and halves of characters that no database takes
+_UNPRINTABLE = {"Cc", "Cs"}  # control characters, and lone surrogates, which databases refuse
 _BREAKS = "\t\n\v\f\r\x85\u2028\u2029"
 
 
 def title(value: str) -> str:
-    """Check a title; breaks become spaces, since it stands on one line.
+    """Validate a title; line breaks become spaces.
 
     Raises:
         ToolError: it is empty or too long.
     """
-    text = _printable("".join(" " if sign in _BREAKS else sign for sign in value)).strip()
+    text = _printable("".join(" " if character in _BREAKS else character for character in value)).strip()
     if not 1 <= len(text) <= MAX_TITLE:
         raise ToolError(f"title must be 1 to {MAX_TITLE} characters long, and this one has {len(text)}.")
     return text
 
 
 def description(value: str) -> str | None:
-    """Check a description; an empty one is none at all.
+    """Validate a description; an empty one becomes None.
 
     Raises:
         ToolError: it is too long.
@@ -42,7 +42,7 @@ def description(value: str) -> str | None:
 
 
 def priority(value: int) -> int:
-    """Check a priority.
+    """Validate a priority.
 
     Raises:
         ToolError: it is out of range.
@@ -51,10 +51,10 @@ def priority(value: int) -> int:
 
 
 def due_at(value: str) -> str | None:
-    """Check when something is due; an empty text is never.
+    """Validate a due date; an empty text becomes None.
 
     Returns:
-        A date as it is, a moment in UTC with `Z` (one without an offset is taken as UTC), or None.
+        A date as it is, a time in UTC with `Z` (without an offset it is taken as UTC), or None.
 
     Raises:
         ToolError: it is neither a date nor a date with a time.
@@ -65,11 +65,11 @@ def due_at(value: str) -> str | None:
     try:
         return date.fromisoformat(text).isoformat()
     except ValueError:
-        pass  # then it may be a date with a time
+        pass  # it may be a date with a time
     try:
         moment = datetime.fromisoformat(text)
         moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError) as error:  # an offset can lead out of the calendar
+    except (ValueError, OverflowError) as error:  # with its offset, a time may be beyond the calendar
         raise ToolError(
             "due_at must be an ISO 8601 date (2026-12-01) or date and time (2026-12-01T09:00:00Z)."
         ) from error
@@ -77,7 +77,7 @@ def due_at(value: str) -> str | None:
 
 
 def limit(value: int) -> int:
-    """Check how many entries are asked for.
+    """Validate the number of entries on a page.
 
     Raises:
         ToolError: it is out of range.
@@ -86,7 +86,7 @@ def limit(value: int) -> int:
 
 
 def offset(value: int) -> int:
-    """Check how many entries are to be skipped.
+    """Validate the number of entries to skip.
 
     Raises:
         ToolError: it is out of range.
@@ -95,7 +95,7 @@ def offset(value: int) -> int:
 
 
 def shown_id(value: str) -> str:
-    """Give an id that means nothing in a form that can be repeated to the model."""
+    """Return an unknown id in a form that can be repeated to the model."""
     text = _printable(value).strip()
     return text if len(text) <= 64 else f"{text[:63]}…"
 
@@ -107,4 +107,8 @@ def _within(name: str, value: int, low: int, high: int, allowed: str) -> int:
 
 
 def _printable(text: str, *, keep: str = "") -> str:
-    return "".join(sign for sign in text if sign in keep or unicodedata.category(sign) not in _UNPRINTABLE)
+    return "".join(
+        character
+        for character in text
+        if character in keep or unicodedata.category(character) not in _UNPRINTABLE
+    )

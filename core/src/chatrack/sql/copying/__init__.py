@@ -7,12 +7,12 @@ from chatrack.sql.copying.checks import (
     check_source,
     check_target,
     count_rows,
+    database_identity,
     make_tables,
     open_source,
     tables_of,
 )
 from chatrack.sql.copying.digest import Digest
-from chatrack.sql.copying.identity import database_identity
 from chatrack.sql.copying.progress import is_verified, load_progress, mark_verified, remove_progress
 from chatrack.sql.copying.write import reset_sequence, write_batch
 

@@ -1,4 +1,4 @@
-"""Reading a table in the order of its key, some rows at a time."""
+"""Reading a table in batches, in the order of its primary key."""
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC
@@ -33,30 +33,30 @@ ROWS = 500
 """How many rows a batch has at most."""
 
 BYTES = 4_000_000
-"""About how many bytes of text a batch holds at most, unless a single row has more."""
+"""About how many bytes of text a batch has at most, unless a single row has more."""
 
-_NARROW = 1000
-"""The length up to which a column is not worth being measured."""
+_SHORT = 1000
+"""The length of columns up to which their values are not measured."""
 
 
 async def read_batches(
     database: Database, table: Table, *, last_key: str | None = None
 ) -> AsyncIterator[Sequence[Row]]:
-    """Read a table in the order of its primary key, which is that of the database's own collation.
+    """Read a table in batches, in the order of its primary key as the database sorts it.
 
     Args:
         database: where the table is.
-        table: one with a primary key.
-        last_key: begin after the row with this key, in the words of `encode_key`.
+        table: a table with a primary key.
+        last_key: the key, encoded by `encode_key`, of the row to begin after; None for the first row.
     """
     after = None if last_key is None else _decode_key(table, last_key)
-    # First how much it will be: the driver has all rows of a query in memory at once.
+    # The sizes first: the driver holds all rows of a query in memory.
     while sizes := await _read(database, table, [_size(database, table)], after, ROWS):
         for count in _divide([size for (size,) in sizes]):
             rows = await _read(database, table, table.columns.values(), after, count)
             if not rows:
                 return
-            yield _aware(table, rows)
+            yield _with_time_zones(table, rows)
             after = key_of(table, rows[-1])
 
 
@@ -68,18 +68,18 @@ async def _read(
     count: int,
 ) -> Sequence[Row]:
     key = list(table.primary_key.columns)
-    beyond = [] if after is None else [_beyond(database, key, after)]
+    conditions = [] if after is None else [_is_after(database, key, after)]
     async with database.read() as connection:
         rows: Sequence[Row] = (
             await connection.execute(
-                select(*columns).select_from(table).where(*beyond).order_by(*key).limit(count)
+                select(*columns).select_from(table).where(*conditions).order_by(*key).limit(count)
             )
         ).all()
         return rows
 
 
 def _divide(sizes: Sequence[int]) -> Iterator[int]:
-    """Give how many rows each batch has, so that none is too large."""
+    """Return how many rows each batch has, so that none is too large."""
     count = total = 0
     for size in sizes:
         if count and total + size > BYTES:
@@ -91,13 +91,13 @@ def _divide(sizes: Sequence[int]) -> Iterator[int]:
 
 
 def key_of(table: Table, row: Row) -> list[Any]:
-    """Give the primary key of a row."""
+    """Return the primary key of a row."""
     values = dict(zip(table.columns, row, strict=True))
     return [values[column] for column in table.primary_key.columns]
 
 
 def encode_key(key: Sequence[Any]) -> str:
-    """Write a key down."""
+    """Encode a key as JSON."""
     return msgspec.json.encode(list(key)).decode()
 
 
@@ -106,11 +106,11 @@ def _decode_key(table: Table, encoded: str) -> list[Any]:
     return list(msgspec.json.decode(encoded, type=tuple[kinds]))
 
 
-def _beyond(database: Database, key: Sequence[Column[Any]], after: Sequence[Any]) -> ColumnElement[bool]:
-    """Give the condition that a row comes after another, in the form for which the database uses its index."""
+def _is_after(database: Database, key: Sequence[Column[Any]], after: Sequence[Any]) -> ColumnElement[bool]:
+    """Return the condition that a row comes after another, in the form for which the database uses an index."""
     if len(key) > 1 and database.backend.indexes_row_values:
-        beyond: ColumnElement[bool] = tuple_(*key) > tuple_(*after, types=[column.type for column in key])
-        return beyond
+        greater: ColumnElement[bool] = tuple_(*key) > tuple_(*after, types=[column.type for column in key])
+        return greater
     return or_(
         *(
             and_(*(key[earlier] == after[earlier] for earlier in range(last)), key[last] > after[last])
@@ -133,22 +133,22 @@ def _is_long(kind: TypeEngine[Any]) -> bool:
     if isinstance(kind, TypeDecorator):
         return _is_long(kind.impl_instance)
     if isinstance(kind, String | LargeBinary):
-        return kind.length is None or kind.length > _NARROW
+        return kind.length is None or kind.length > _SHORT
     return isinstance(kind, JSON)
 
 
-def _aware(table: Table, rows: Sequence[Row]) -> Sequence[Row]:
-    """Give back to times the zone that only PostgreSQL keeps."""
-    moments = [
+def _with_time_zones(table: Table, rows: Sequence[Row]) -> Sequence[Row]:
+    """Set the zone UTC on times of columns with time zones, which not every database keeps."""
+    indexes = [
         index
         for index, column in enumerate(table.columns)
         if isinstance(column.type, DateTime) and column.type.timezone
     ]
-    if not moments:
+    if not indexes:
         return rows
     changed = [list(row) for row in rows]
     for row in changed:
-        for index in moments:
+        for index in indexes:
             if row[index] is not None and row[index].tzinfo is None:
                 row[index] = row[index].replace(tzinfo=UTC)
     return changed

@@ -19,6 +19,14 @@ def tables_of(migrations: Migrations) -> list[Table]:
     return [] if migrations.tables is None else list(migrations.tables.sorted_tables)
 
 
+def database_identity(database: Database) -> str:
+    """Return a text that is equal for two `Database`s of the same database; without user and password.
+
+    A server that is written in two ways (a name and an address) counts as two.
+    """
+    return database.backend.identity
+
+
 async def open_source(database: Database) -> None:
     """Connect to a database that is copied from.
 

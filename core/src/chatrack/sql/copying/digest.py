@@ -1,4 +1,4 @@
-"""What is in a table, in two numbers that do not depend on the order of its rows."""
+"""A digest of the rows of a table that does not depend on their order."""
 
 import hashlib
 from collections.abc import Sequence
@@ -12,21 +12,21 @@ _MODULUS = 2**256
 
 
 class Digest(msgspec.Struct, frozen=True):
-    """The contents of a table.
+    """A digest of the rows of a table.
 
     Args:
-        rows: how many there are.
-        sum: the sum of their hashes, so that databases that order text differently agree.
+        rows: how many rows there are.
+        sum: the sum of their hashes, which is the same for databases that sort text differently.
     """
 
     rows: int = 0
     sum: int = 0
 
     def add(self, rows: Sequence[Row]) -> "Digest":
-        """Give the digest with some rows more."""
+        """Return the digest with more rows."""
         total = self.sum
         for row in rows:
-            # JSON tells None from "", True from 1 and one column from the next; columns have one type each.
+            # JSON distinguishes None from "", True from 1 and the columns from each other.
             encoded = _ENCODER.encode(tuple(row))
             total += int.from_bytes(hashlib.sha256(encoded).digest(), "big")
         return Digest(self.rows + len(rows), total % _MODULUS)
