@@ -24,6 +24,9 @@ _log = structlog.get_logger(source="chatrack.sql")
 _ATTEMPTS = 8
 """How often a transaction is tried that concurrent transactions make fail."""
 
+STOP_TIMEOUT = 5.0
+"""Seconds that a database that no longer answers holds up the end of the process, for statements and for connections."""
+
 _DEFAULT_POOL = Pool()
 _SELECT_ONE: Select[Any] = select(literal_column("1"))
 
@@ -64,6 +67,7 @@ class Database:
         self._upserts: dict[tuple[Table, tuple[str, ...], tuple[str, ...]], Insert] = {}
         self._started = False
         self._unfinished: set[asyncio.Task[Any]] = set()
+        self._available = True
 
     async def start(self, *, read_only: bool = False) -> None:
         """Connect. A SQLite file that does not exist is created, with its folder.
@@ -80,12 +84,18 @@ class Database:
             self._started = True
 
     async def stop(self) -> None:
-        """Disconnect, after the statements that are still running."""
+        """Disconnect, after the statements that are still running, unless the database no longer answers."""
         if self._unfinished:
-            await asyncio.wait(self._unfinished)
+            _, stuck = await asyncio.wait(self._unfinished, timeout=STOP_TIMEOUT)
+            for task in stuck:
+                task.cancel()
         if self._started:
             self._started = False
-            await self.backend.close()
+            try:
+                async with asyncio.timeout(STOP_TIMEOUT):
+                    await self.backend.close()
+            except TimeoutError:
+                _log.warning("database connections not closed", database=self.label, seconds=STOP_TIMEOUT)
 
     @property
     def is_absent(self) -> bool:
@@ -100,7 +110,7 @@ class Database:
             Unavailable: the database cannot be reached.
         """
         assert self._started, "the database is not started"
-        with _raising_unavailable(self.backend):
+        with self._raising_unavailable():
             async with self.backend.reading() as connection:
                 yield connection
 
@@ -141,7 +151,7 @@ class Database:
             Unavailable: the database cannot be reached.
         """
         async with contextlib.AsyncExitStack() as stack:
-            with _raising_unavailable(self.backend):
+            with self._raising_unavailable():
                 connection = await stack.enter_async_context(self.backend.migrating())
             yield connection  # errors of the migration itself are not translated
 
@@ -179,11 +189,11 @@ class Database:
             raise
 
     async def _fetch(self, statement: Select[Any], values: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
-        with _raising_unavailable(self.backend):
+        with self._raising_unavailable():
             return await self.backend.fetch(statement, values)
 
     async def _write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        with _raising_unavailable(self.backend):
+        with self._raising_unavailable():
             for attempt in range(1, _ATTEMPTS + 1):
                 try:
                     async with self.backend.transaction() as connection:
@@ -195,20 +205,29 @@ class Database:
                 await asyncio.sleep(random.uniform(0, 0.01 * attempt))  # noqa: S311  (not for security)
             raise AssertionError("the last attempt returns or raises")
 
+    @contextlib.contextmanager
+    def _raising_unavailable(self) -> Iterator[None]:
+        """Raise `Unavailable` instead of what the driver raises when the database cannot be reached.
 
-@contextlib.contextmanager
-def _raising_unavailable(backend: Backend) -> Iterator[None]:
-    """Raise `Unavailable` instead of what the driver raises when the database cannot be reached."""
-    try:
-        yield
-    except Exception as error:
-        reason = (
-            "no connection is free" if isinstance(error, PoolTimeout) else backend.unavailable_reason(error)
-        )
-        if reason is None:
-            raise
-        _log.error("database unavailable", database=backend.label, reason=reason)
-        raise Unavailable("The database cannot be reached right now.", retry_after=5) from error
+        An outage is logged when it begins and when it ends, not with every statement.
+        """
+        try:
+            yield
+        except Exception as error:
+            reason = (
+                "no connection is free"
+                if isinstance(error, PoolTimeout)
+                else self.backend.unavailable_reason(error)
+            )
+            if reason is None:
+                raise
+            if self._available:
+                self._available = False
+                _log.error("database unavailable", database=self.label, reason=reason)
+            raise Unavailable("The database cannot be reached right now.", retry_after=5) from error
+        if not self._available:
+            self._available = True
+            _log.info("database available again", database=self.label)
 
 
 def _log_failure(task: "asyncio.Task[Any]") -> None:
