@@ -15,6 +15,7 @@ from tests.architecture.source_tree import ROOT, SOURCES, python_files, relative
 
 LONG: dict[str, str] = {
     # A file of more than `LONGEST` lines: why it is one noun all the same.
+    "core/src/chatrack/interfaces/store.py": "one interface, whose docstrings are its contract",
 }
 LONGEST = 350
 

@@ -268,3 +268,24 @@ async def test_a_server_stops_in_good_time_while_its_database_is_away(started, c
             [error] = errors_of(talk.events)
             assert talk.events[-1] == error
     server.assert_clean("database unavailable", "turn refused", "status=503", "turn result not saved")
+
+
+async def test_a_server_whose_database_is_frozen_stops_and_ends_its_streams_with_an_error(
+    started, configure, cluster
+):
+    server = await started.serve(configure(server="shutdown_grace = 0.5", **MODEL))
+    async with server.chat() as chat:
+        talks = [Talk(chat, number, LONG) for number in range(5)]
+        await asyncio.gather(*(talk.begin() for talk in talks))
+        watching = [asyncio.create_task(talk.watch()) for talk in talks]
+        await until_all(talks, lambda talk: sum(map(is_delta, talk.events)) > 5)
+        cluster.freeze()
+        assert await server.stop(seconds=60) == 0
+        await asyncio.gather(*watching)
+        for talk in talks:
+            [error] = errors_of(talk.events)
+            assert talk.events[-1] == error
+            assert error["allow_retry"]
+    assert server.log().count("turn results not saved") == 1
+    assert server.log().count("database unavailable") <= 1
+    server.assert_clean("turn results not saved", "database unavailable", "connections not closed")

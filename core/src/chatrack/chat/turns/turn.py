@@ -290,7 +290,7 @@ class Turn:
         self.log.error("turn result not saved: the database stayed unavailable", seconds=self._chat.lease)
 
     async def _release(self, writer: TurnWriter) -> None:
-        """Give the thread back without the turn's last items: one of them may be what the store refuses."""
+        """Release the thread without the turn's last items: one of them may be what the store refuses."""
         try:
             await writer.release()
         except LeaseLost:

@@ -206,7 +206,7 @@ class TurnWriter:
         self._send_done(items)
 
     async def release(self, usage: Sequence[UsageRecord] = ()) -> None:
-        """Give the thread back without storing what is left of the turn.
+        """Release the thread without storing what is left of the turn.
 
         Raises:
             LeaseLost: the turn no longer owns the thread.
