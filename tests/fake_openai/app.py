@@ -1,4 +1,4 @@
-"""The ASGI app: routing, keys, refusing, and counting."""
+"""The ASGI app: routing, keys, refusals and counters."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ from tests.fake_openai.transport import (
 
 
 class Upstream:
-    """The fake upstream as an ASGI app; `state` holds its counters and the last requests."""
+    """The fake API as an ASGI app; `state` holds its counters and the last requests."""
 
     def __init__(self) -> None:
         self.state = State()
         self._watches: set[asyncio.Task[None]] = set()
 
     def close(self) -> None:
-        """End the answers under way, as if their clients had gone away."""
+        """End the answers in progress, as if their clients had disconnected."""
         for watching in self._watches:
             watching.cancel()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; other scopes than HTTP are declined by returning at once."""
+        """Answer one request; scopes other than HTTP are ignored."""
         if scope["type"] != "http":
             return
         method, path = scope["method"], scope["path"]
@@ -96,12 +96,12 @@ class Upstream:
             self.state.end(aborted=not complete)
             self._watches.discard(watching)
             if not complete:
-                cut(scope)  # the client is gone, or the server is stopping
+                cut(scope)  # the client has disconnected, or the server is stopping
             watching.cancel()
             await asyncio.wait({watching})
 
     def _admit(self, endpoint: Endpoint, authorization: str, body: Any, size: int) -> Behaviour:
-        """Refuse a request, or tell how its model behaves; `size` is the body's, in bytes."""
+        """Refuse a request, or return its model's behaviour; `size` is the body's, in bytes."""
         key = authorization.removeprefix("Bearer ").strip()
         if not authorization.startswith("Bearer ") or not key:
             raise endpoint.missing_key()
@@ -132,5 +132,5 @@ class Upstream:
 
 
 def create_app() -> Upstream:
-    """Return a new fake upstream with counters of its own."""
+    """Create a fake API with its own counters."""
     return Upstream()

@@ -1,4 +1,4 @@
-"""The Audio API, of which there is the transcription of a file."""
+"""The transcription endpoint of the Audio API."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.fake_openai.model_name import Behaviour
 
 
 def parse(raw: bytes, content_type: str) -> dict[str, Any] | None:
-    """Return the fields of a form; a file as its name, its type and its size. None if it is no form."""
+    """Return the fields of a form, a file as its name, type and size; None if the body is not a form."""
     form: dict[str, Any] = {}
 
     def on_field(field: Field) -> None:
@@ -49,11 +49,11 @@ def check(body: dict[str, Any]) -> None:
 
 
 def read(body: dict[str, Any]) -> tuple[list[Turn], dict[str, Any], str]:
-    """There is no conversation."""
+    """Return nothing: a transcription has no conversation."""
     return [], {}, ""
 
 
 def whole(body: dict[str, Any], answer: Answer, behaviour: Behaviour, prompt_tokens: int) -> dict[str, Any]:
-    """Return the transcription, which tells what was sent."""
+    """Return a transcription that describes the request."""
     file = body["file"]
     return {"text": f"heard {file['size']} bytes of {file['name']}/{file['type']}"}

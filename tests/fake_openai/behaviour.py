@@ -1,4 +1,4 @@
-"""What a conversation asks for."""
+"""The answer that a conversation asks for."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _WORD = re.compile(r"\s*\S+\s*|\s+")
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A function call to answer with; `arguments` is the JSON text, passed on unparsed.
+    """A function call in an answer; `arguments` is JSON text, passed on unparsed.
 
-    An empty `call_id` means that the call comes without one.
+    An empty `call_id` means a call without an id.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One input item in the form both APIs share.
+    """An input item in a form common to both APIs.
 
     `kind` is a message's role, or ``call``, ``output``, ``reasoning``, or another item's type.
     """
@@ -49,7 +49,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What to answer: pieces of text (of a refusal, if `refusal`), or calls (never both)."""
+    """An answer: pieces of text (of a refusal, if `refusal`), or calls (never both)."""
 
     pieces: tuple[str, ...] = ()
     calls: tuple[Call, ...] = ()
@@ -57,12 +57,12 @@ class Answer:
 
     @property
     def text(self) -> str:
-        """The whole text."""
+        """The complete text."""
         return "".join(self.pieces)
 
     @property
     def size(self) -> int:
-        """How many tokens the answer counts as."""
+        """The number of tokens in the answer."""
         return len(self.pieces) + sum(len(fragments(call.arguments)) for call in self.calls)
 
 
@@ -72,18 +72,18 @@ def _plain(tokens: int) -> tuple[str, ...]:
 
 
 def words(text: str) -> tuple[str, ...]:
-    """Split a text into the pieces it is streamed in; joined they are the text again."""
+    """Split a text into the pieces that are streamed."""
     return tuple(_WORD.findall(text))
 
 
 def fragments(arguments: str) -> list[str]:
-    """Split arguments into the two or more pieces they are streamed in (one if shorter than two)."""
+    """Split arguments into at least two pieces to be streamed (one if they are shorter than two characters)."""
     size = min(12, max(1, len(arguments) // 2))
     return [arguments[i : i + size] for i in range(0, len(arguments), size)]
 
 
 def interleave(rows: Sequence[Sequence[_T]]) -> Iterator[_T]:
-    """Yield the first of each row, the second of each, and so on."""
+    """Yield the first element of each row, then the second of each, and so on."""
     for place in range(max(map(len, rows), default=0)):
         yield from (row[place] for row in rows if place < len(row))
 
@@ -95,7 +95,7 @@ def _calls(text: str, tools: Collection[str], behaviour: Behaviour) -> tuple[Cal
             continue
         try:
             _, end = json.JSONDecoder().raw_decode(rest)
-        except ValueError:  # a test may want the model to produce broken arguments
+        except ValueError:  # malformed arguments are passed on, as a model may produce them
             end = len(rest)
         calls.append(Call(name, rest[:end].rstrip(), _call_id(behaviour)))
     return tuple(calls)
@@ -108,7 +108,7 @@ def _call_id(behaviour: Behaviour) -> str:
 
 
 def _minimal(schema: Mapping[str, Any]) -> Any:
-    """Return the least value that a JSON schema of a tool's parameters accepts; unknown types are strings."""
+    """Return the smallest value that a JSON schema of a tool's parameters accepts; unknown types are strings."""
     if schema.get("enum"):
         return schema["enum"][0]
     if schema.get("anyOf"):
@@ -132,8 +132,8 @@ def decide(
 ) -> Answer:
     """Decide the answer to a conversation.
 
-    `turns` is the input without what counts as instructions, `tools` the schemas of the offered
-    functions' parameters by their names.
+    `turns` is the input without the instructions, `tools` the schemas of the offered functions'
+    parameters by the functions' names.
     """
     if behaviour.refuses:
         return Answer(pieces=_plain(behaviour.tokens), refusal=True)

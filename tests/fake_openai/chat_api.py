@@ -1,4 +1,4 @@
-"""The Chat Completions API: what a request means, and the chunks of its answer."""
+"""The Chat Completions API: reads requests, and produces the chunks of an answer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.fake_openai.responses_items import THOUGHT, THOUGHT_TOKENS
 
 
 def read(body: dict[str, Any]) -> tuple[list[Turn], dict[str, Any], str]:
-    """Return the conversation without its leading system message, the offered functions, that message."""
+    """Return the conversation without its leading system message, the offered functions, and that message."""
     messages = body["messages"]
     instructions = ""
     if messages[0]["role"] in ("system", "developer"):
@@ -106,7 +106,7 @@ class Stream:
         self.chunks = Chunks(body)
 
     def frames(self) -> Iterator[tuple[bytes, bool]]:
-        """Yield the encoded chunks, each with whether it is a token of the answer."""
+        """Yield the encoded chunks, each with a flag for tokens of the answer."""
         answer, behaviour, chunks = self.answer, self.behaviour, self.chunks
         content = b"null" if answer.calls or answer.refusal or behaviour.reasoning else b'""'
         yield chunks.delta(b'"role":"assistant","content":%b,"refusal":null' % content, ""), False

@@ -1,4 +1,4 @@
-"""What the Chat Completions API refuses. Each check raises `RefusedError`."""
+"""Checks of requests to the Chat Completions API. Each raises `RefusedError`."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ _PARTS = {
 
 
 def check(body: dict[str, Any]) -> None:
-    """Refuse a request the real API would refuse, whatever the model."""
+    """Refuse a request that the real API refuses for every model."""
     check_known(body, PARAMETERS)
     for name in ("model", "messages"):
         if body.get(name) is None:
@@ -91,7 +91,7 @@ def _check_tools(body: dict[str, Any]) -> None:
     tools = body.get("tools")
     if tools is None:
         for name in ("parallel_tool_calls", "tool_choice"):
-            # "none" is what the API assumes without tools, so it is let through.
+            # The API assumes "none" without tools, so it is accepted.
             if body.get(name) is not None and body[name] != "none":
                 raise RefusedError(
                     f"Invalid value for '{name}': '{name}' is only allowed when 'tools' are specified.", name
@@ -186,7 +186,7 @@ def _check_assistant(param: str, message: dict[str, Any]) -> None:
 
 
 def _check_calls(messages: list[dict[str, Any]]) -> None:
-    """Refuse tool calls that are not answered, once each, by the tool messages right after them."""
+    """Refuse tool calls that are not each answered once by the tool messages right after them."""
     waiting: list[str] = []
     for index, message in enumerate([*messages, {"role": "end"}]):
         if message["role"] == "tool":

@@ -1,4 +1,4 @@
-"""How chunks of the Chat Completions API are encoded."""
+"""Encoding of chunks of the Chat Completions API."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FINGERPRINT = "fp_0123456789"
 
 
 class Chunks:
-    """Encodes chunks; what all of an answer's chunks have in common is encoded once."""
+    """Encodes the chunks of an answer; their common parts are encoded once."""
 
     def __init__(self, body: dict[str, Any]) -> None:
         self.body = body
@@ -54,12 +54,12 @@ class Chunks:
         return self._head + b'"content":"w\n\n'
 
     def failure(self) -> bytes:
-        """What stands in the place of a chunk when the provider fails in the middle of an answer."""
+        """Return the data of the event that replaces a chunk when the provider fails in the middle of an answer."""
         return f"data: {dump(error_body(server_error()))}\n\n".encode()
 
 
 def whole_call(call: Call, behaviour: Behaviour) -> dict[str, Any]:
-    """Return a tool call as the message of an unstreamed answer has it."""
+    """Return a tool call in the form of an unstreamed answer."""
     return {
         **({"id": call.call_id} if call.call_id else {}),
         "type": "function",
@@ -69,7 +69,7 @@ def whole_call(call: Call, behaviour: Behaviour) -> dict[str, Any]:
 
 
 def call_frames(chunks: Chunks, answer: Answer, behaviour: Behaviour) -> Iterator[tuple[bytes, bool]]:
-    """Yield the chunks of the tool calls, each with whether it is a token of the answer."""
+    """Yield the chunks of the tool calls, each with a flag for tokens of the answer."""
     if behaviour.index_zero or behaviour.without_index:
         for call in answer.calls:
             place = {} if behaviour.without_index else {"index": 0}

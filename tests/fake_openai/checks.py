@@ -1,4 +1,4 @@
-"""Checks both APIs share: parameter names and types, tools, ids. Each raises `RefusedError`."""
+"""Checks common to both APIs: parameter names and types, tools, ids. Each raises `RefusedError`."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _JSON_NAMES: dict[type, str] = {
 
 
 def json_name(value: Any) -> str:
-    """Return how OpenAI's messages call the JSON type of a value."""
+    """Return the JSON type of a value as OpenAI's messages name it."""
     return _JSON_NAMES[type(value)]
 
 
 def wrong_type(param: str, expected: str, value: Any) -> RefusedError:
-    """Return the refusal of a value of another type than `expected` (e.g. ``a string``)."""
+    """Return the refusal of a value whose type is not `expected` (e.g. ``a string``)."""
     return RefusedError(
         f"Invalid type for '{param}': expected {expected}, but got {json_name(value)} instead.",
         param,
@@ -59,7 +59,7 @@ def empty_array(param: str) -> RefusedError:
 
 
 def check_type(param: str, value: Any, types: tuple[type, ...]) -> None:
-    """Refuse a value whose JSON type is none of `types`; an integer is a decimal too."""
+    """Refuse a value whose JSON type is not in `types`; an integer is a decimal too."""
     kind = type(value)
     if kind in types or (kind is int and float in types):
         return
@@ -69,7 +69,7 @@ def check_type(param: str, value: Any, types: tuple[type, ...]) -> None:
 
 
 def check_known(body: Mapping[str, Any], types: Mapping[str, tuple[type, ...]], path: str = "") -> None:
-    """Refuse parameters that are not in `types`, or that are of another type; null is allowed."""
+    """Refuse unknown parameters, and values of a type other than in `types`; null is allowed."""
     for name, value in body.items():
         param = path + name
         if name not in types:
@@ -79,7 +79,7 @@ def check_known(body: Mapping[str, Any], types: Mapping[str, tuple[type, ...]], 
 
 
 def check_string(param: str, value: Any, *, longest: int, shortest: int = 0) -> str:
-    """Refuse what is not a string of `shortest` to `longest` characters; returns it."""
+    """Return a string of `shortest` to `longest` characters; refuse anything else."""
     if type(value) is not str:
         raise wrong_type(param, "a string", value)
     if len(value) < shortest:
@@ -100,10 +100,10 @@ def check_string(param: str, value: Any, *, longest: int, shortest: int = 0) -> 
 
 
 def check_function(param: str, function: Mapping[str, Any]) -> str:
-    """Refuse a function's declaration that is not well formed; returns its name.
+    """Return the name of a function; refuse a malformed declaration.
 
-    Of the schema only what every schema must have is looked at, and of a strict one that its top
-    level closes its properties and requires each of them.
+    Of a schema only the mandatory parts are checked; of a strict one also that its top level allows no
+    additional properties and requires every property.
     """
     if function.get("name") is None:
         raise missing(f"{param}.name")
@@ -142,7 +142,7 @@ def check_function(param: str, function: Mapping[str, Any]) -> str:
 
 
 def check_unique(names: list[str]) -> None:
-    """Refuse two tools of one name."""
+    """Refuse two tools with the same name."""
     seen: set[str] = set()
     for index, name in enumerate(names):
         if name in seen:
@@ -155,7 +155,7 @@ def check_unique(names: list[str]) -> None:
 
 
 def check_choice(choice: Any, named: str | None, names: list[str]) -> None:
-    """Refuse a `tool_choice` of an unknown word, or one that names (`named`) a tool not offered."""
+    """Refuse a `tool_choice` that is an unknown word, or names (`named`) a tool that is not offered."""
     if type(choice) is str and choice not in ("none", "auto", "required"):
         raise unknown_value("tool_choice", choice, ["none", "auto", "required"])
     if named is not None and named not in names:

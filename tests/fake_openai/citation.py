@@ -1,4 +1,4 @@
-"""What the fake's web search finds."""
+"""The result of the fake's web search."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ URL = "https://example.com/found"
 
 
 def url_citation(text: str) -> dict[str, Any]:
-    """Return the citation of what was found for the whole of `text`, as the Responses API has it."""
+    """Return a citation of the result for the whole of `text`, in the form of the Responses API."""
     return {
         "type": "url_citation",
         "start_index": 0,

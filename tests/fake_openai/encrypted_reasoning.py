@@ -1,4 +1,4 @@
-"""What only the fake can make, and recognises: encrypted reasoning and thought signatures."""
+"""Encrypted reasoning and thought signatures, which the fake creates and recognizes."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _DIGEST = 32
 
 
 def seal() -> str:
-    """Return new encrypted reasoning. It is recognised by every process, before and after a reset."""
+    """Return new encrypted reasoning, which every process of the fake recognizes, also after a reset."""
     nonce = secrets.token_bytes(96)
     digest = hashlib.blake2b(nonce, key=_KEY, digest_size=_DIGEST).digest()
     return _PREFIX + base64.urlsafe_b64encode(nonce + digest).decode()
 
 
 def is_sealed(text: str) -> bool:
-    """Return whether `text` is encrypted reasoning that the fake made."""
+    """Return whether `text` is encrypted reasoning of the fake."""
     try:
         data = base64.urlsafe_b64decode(text.removeprefix(_PREFIX).encode())
     except ValueError:

@@ -1,4 +1,4 @@
-"""The endpoints the fake serves, and in what they differ."""
+"""The endpoints of the fake, and their differences."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Stream(Protocol):
     """A streamed answer."""
 
     def frames(self) -> Iterator[tuple[bytes, bool]]:
-        """Return the encoded events, each with whether it is a token of the answer."""
+        """Return the encoded events, each with a flag for tokens of the answer."""
 
     def malformed(self) -> bytes:
         """Return an event with malformed JSON."""
@@ -46,9 +46,9 @@ def _json(raw: bytes, content_type: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One path: how its requests are read, refused and answered.
+    """One path: how its requests are parsed, refused and answered.
 
-    `parse` makes the body of the request's bytes and content type, `check` refuses it; `read` tells
+    `parse` converts the request's bytes and content type to a body, `check` refuses it, and `read` returns
     the conversation, the offered functions and the instructions.
     """
 

@@ -1,4 +1,4 @@
-"""Streams that are other than they should be, and writes that cut characters in two."""
+"""Faulty streams, and writes that split characters."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from tests.fake_openai.endpoint import Stream
 from tests.fake_openai.model_name import Behaviour
 from tests.fake_openai.transport import Send
 
-# What a stream of events may have between two events: a comment, fields at the head of the next event
-# that mean nothing to the client, and an event without data.
+# What a stream may contain between two events: a comment, fields of the next event that have no meaning
+# for the client, and an event without data.
 _COMMENTS = (b": keep-alive\n\n", b"retry: 10\nfoo: bar\n")
-# OpenAI's client takes the empty data of such an event for JSON and gives up. It also takes a comment
-# for such an event once it has seen an `id`.
+# OpenAI's client parses the empty data of such an event as JSON and fails. After an `id` it also takes a
+# comment for such an event.
 _NOISE = (b": keep-alive\n\n", b"data:\n\n", b"retry: 10\nid: 7\nfoo: bar\n")
 
 
 def garbled(stream: Stream, behaviour: Behaviour) -> Iterator[tuple[bytes, bool]]:
-    """Return the frames of a stream with all that the model's name asks to be wrong with them."""
+    """Return the frames of a stream with the faults that the model's name asks for."""
     frames = _failing(stream, behaviour)
     if behaviour.noise or behaviour.comments:
         frames = _noisy(frames, _NOISE if behaviour.noise else _COMMENTS)
     if behaviour.crlf:
-        # JSON text has no line ends of its own.
+        # JSON text has no line endings of its own.
         frames = ((frame.replace(b"\n", b"\r\n"), is_token) for frame, is_token in frames)
     return frames
 
@@ -52,9 +52,9 @@ def _noisy(frames: Iterator[tuple[bytes, bool]], noises: tuple[bytes, ...]) -> I
 
 
 def splitting(send: Send) -> Send:
-    """Return a `send` that cuts each write within its characters of several bytes and within CR LF.
+    """Return a `send` that splits each write inside multi-byte characters and inside CR LF.
 
-    A write with neither is cut in the middle.
+    A write with neither is split in the middle.
     """
 
     async def send_split(message: MutableMapping[str, Any]) -> None:
@@ -71,7 +71,7 @@ def splitting(send: Send) -> Send:
         *pieces, last = [body[start:end] for start, end in pairwise(places)]
         for piece in pieces:
             await send({"type": "http.response.body", "body": piece, "more_body": True})
-            await asyncio.sleep(0.001)  # lets the write leave, and the client read it, before the next one
+            await asyncio.sleep(0.001)  # lets the client read this write before the next one
         await send({**message, "body": last})
 
     return send_split

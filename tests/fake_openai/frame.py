@@ -1,4 +1,4 @@
-"""What the streams of both APIs are made of: ids, JSON text, padding."""
+"""Ids, JSON text and padding in the streams of both APIs."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def new_id(prefix: str) -> str:
 
 
 def call_id() -> str:
-    """Return a random function call id, of the length OpenAI uses."""
+    """Return a random function call id of OpenAI's length."""
     return f"call_{secrets.token_hex(12)}"
 
 
 def dump(value: Any) -> str:
-    """Return compact JSON text, not escaped to ASCII, as OpenAI sends it."""
+    """Return compact JSON text that is not escaped to ASCII, as OpenAI sends it."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -33,7 +33,7 @@ def quote(text: str) -> bytes:
 def padding(body: dict[str, Any], text: str) -> str:
     """Return the `obfuscation` field of a delta, with a leading comma; empty if the request opts out.
 
-    OpenAI pads deltas to hide the tokens' lengths; the padding costs the client parsing time.
+    OpenAI pads deltas to hide the lengths of tokens; parsing the padding costs the client time.
     """
     if (body.get("stream_options") or {}).get("include_obfuscation") is False:
         return ""

@@ -1,13 +1,13 @@
-"""What Gemini's OpenAI-compatible endpoint refuses that OpenAI takes, as users of it report.
+"""Checks of requests to Gemini's OpenAI-compatible endpoint: what it refuses and OpenAI accepts, as users report.
 
-Fields are parsed into a message that knows them or fails, all at once:
+Unknown fields are refused, all of them in one response:
     frequency_penalty, seed  https://github.com/Vali-98/ChatterUI/issues/227
     metadata, store          https://github.com/ed-donner/agents/issues/45
-    prompt_cache_key         https://github.com/liliMozi/openhanako/issues/2494 (which also tells that
-                             stream_options and max_completion_tokens are taken)
+    prompt_cache_key         https://github.com/liliMozi/openhanako/issues/2494 (also: stream_options and
+                             max_completion_tokens are accepted)
     reasoning, top_k         https://github.com/MinLL/SkyrimNet-GamePlugin/issues/77
     google                   https://github.com/Alishahryar1/free-claude-code/issues/542
-    parallel_tool_calls was one of them and is taken by now:
+    parallel_tool_calls was one of them and is accepted by now:
                              https://github.com/jackmpcollins/magentic/pull/382
 Messages
     empty content            https://github.com/evalstate/fast-agent/issues/6
@@ -15,7 +15,7 @@ Messages
     system messages alone    https://discuss.ai.google.dev/t/openai-compatibilioty-with-jnodejs-error/50746
                              (the wording: https://github.com/vercel/ai/issues/3775)
     unknown roles            https://github.com/dreeveapp/dreeve/issues/894
-    outputs of no call       https://github.com/pydantic/pydantic-ai/issues/1879
+    outputs without a call   https://github.com/pydantic/pydantic-ai/issues/1879
     calls without outputs    https://github.com/microsoft/vscode/issues/299295
     calls not after a user's turn or an output
                              https://github.com/continuedev/continue/issues/11047
@@ -31,12 +31,12 @@ from tests.fake_openai.refusal import RefusedError
 
 _REFUSED = ["frequency_penalty", "metadata", "prompt_cache_key", "seed", "store"]
 _OWN = ["extra_body"]
-# Nothing tells what becomes of a developer's message here; OpenAI's clients send it, so it is taken.
+# No report says how developer messages are handled; OpenAI's clients send them, so they are accepted.
 _ROLES = ["system", "developer", "user", "assistant", "tool"]
 
 
 class UnknownFieldsError(RefusedError):
-    """A request has fields that the endpoint does not know; `violations` names each."""
+    """A request has fields that are unknown to the endpoint; `violations` names each."""
 
     def __init__(self, names: list[str]) -> None:
         self.violations = [
@@ -46,7 +46,7 @@ class UnknownFieldsError(RefusedError):
 
 
 def check(body: dict[str, Any]) -> None:
-    """Refuse what the endpoint would refuse; of the rest, what OpenAI would refuse."""
+    """Refuse a request that the endpoint or OpenAI refuses."""
     known = chat_checks.PARAMETERS.keys() - set(_REFUSED) | set(_OWN)
     if unknown := sorted(name for name in body if name not in known):
         raise UnknownFieldsError(unknown)

@@ -1,8 +1,8 @@
-"""Gemini's error answers: the body is a list, and a bad key is a bad request.
+"""Gemini's error responses: the body is a list, and a wrong key is a bad request.
 
 https://discuss.ai.google.dev/t/where-can-i-find-the-error-format-doc/115017
 https://github.com/NVIDIA/NemoClaw/issues/2093 (no key)
-https://github.com/continuedev/continue/issues/10290 (a bad key)
+https://github.com/continuedev/continue/issues/10290 (a wrong key)
 https://github.com/google-gemini/gemini-cli/issues/12214 (too long an input)
 https://github.com/google-gemini/gemini-cli/issues/27665 (429)
 """
@@ -28,7 +28,7 @@ _STATUSES = {
 
 
 def error_body(refusal: RefusedError) -> list[dict[str, Any]]:
-    """Return the JSON body of an answer that refuses."""
+    """Return the JSON body of a refusal."""
     error = {
         "code": refusal.status,
         "message": refusal.message,
@@ -45,17 +45,17 @@ def error_body(refusal: RefusedError) -> list[dict[str, Any]]:
 
 
 def missing_key() -> RefusedError:
-    """Return the answer to a request without a key."""
+    """Return the response to a request without a key."""
     return RefusedError("Missing or invalid Authorization header.")
 
 
 def invalid_key(key: str) -> RefusedError:
-    """Return the answer to a bad key."""
+    """Return the response to a wrong key."""
     return RefusedError("API key not valid. Please pass a valid API key.")
 
 
 def too_long(tokens: int, window: int) -> RefusedError:
-    """Return the answer to an input that does not fit into the context window."""
+    """Return the response to an input that exceeds the context window."""
     return RefusedError(
         f"The input token count ({tokens}) exceeds the maximum number of tokens allowed ({window})."
     )

@@ -1,4 +1,4 @@
-"""What a model name asks for; the grammar is in the package's docstring."""
+"""The options in a model name; their grammar is in the package's docstring."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal
 
 _OPTION = re.compile(r"([ndfhexkbszvwiat])(\d{1,7})")
 _LABEL = re.compile(r"[a-z0-9.]{2,}")
-# The options without a number, by the field they set to true.
+# Options without a number, and the fields that they set to true.
 _FLAGS = {
     "r": "reasoning",
     "noids": "without_ids",
@@ -35,7 +35,7 @@ Ending = Literal["stop", "content_filter", "length"]
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """A model name's options; pauses in seconds, places in a stream as the tokens before them."""
+    """The options in a model name; pauses in seconds, positions in a stream as the number of tokens before them."""
 
     tokens: int = 8
     pause: float = 0.0
@@ -51,7 +51,7 @@ class Behaviour:
     times: int | None = None
     window: int | None = None
 
-    # What is answered
+    # The answer
     reasoning: bool = False
     without_thoughts: bool = False
     thinks_in_text: bool = False
@@ -60,7 +60,7 @@ class Behaviour:
     searches: bool = False
     draws: bool = False
 
-    # How tool calls come
+    # Tool calls
     without_ids: bool = False
     same_ids: bool = False
     index_zero: bool = False
@@ -68,7 +68,7 @@ class Behaviour:
     interleaved: bool = False
     signed: bool = False
 
-    # What becomes of the stream
+    # The stream
     cut_after: int | None = None
     silent_after: int | None = None
     reset_after: int | None = None
@@ -87,20 +87,20 @@ class Behaviour:
 
     @property
     def stop_after(self) -> int | None:
-        """The tokens after which sending stops: cut, silent or reset, whichever comes first."""
+        """The number of tokens after which sending stops: the smallest of cut, silent and reset."""
         places = (self.cut_after, self.silent_after, self.reset_after)
         return min((place for place in places if place is not None), default=None)
 
     @property
     def garbled(self) -> bool:
-        """Whether the events of a stream are more, fewer or other than they should be."""
+        """Whether the stream has faulty events."""
         written_oddly = self.crlf or self.noise or self.comments
         return written_oddly or self.malformed_after is not None or self.failed_after is not None
 
     def mended(self) -> Behaviour:
-        """Return the behaviour once the scripted error was given as often as ``-tN`` says.
+        """Return the behaviour after the scripted error has been sent as often as ``-tN`` says.
 
-        A name without a scripted status is rid of what breaks its stream.
+        Without a scripted status, the faults of the stream are removed.
         """
         if self.scripted:
             return replace(self, status=None, quota=False)
@@ -116,7 +116,7 @@ class Behaviour:
 
 @lru_cache(maxsize=1024)
 def parse_model(name: str) -> Behaviour | None:
-    """Read a model name; None if the fake serves no such model."""
+    """Parse a model name; None if the fake has no such model."""
     head, *parts = name.split("-")
     if head != "fake":
         return None

@@ -1,4 +1,4 @@
-"""OpenAI's error answers."""
+"""OpenAI's error responses."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ _STATUS_BODIES: dict[int, tuple[str, str, str | None, str | None]] = {
 
 
 class RefusedError(Exception):
-    """A request is answered with an error.
+    """A request is refused.
 
-    `status` is the HTTP status, `retry_after` the seconds in the header of that name (None: no such
-    header); the rest are the fields of OpenAI's error object.
+    `status` is the HTTP status, `retry_after` the seconds in the header of that name (None: no header);
+    the others are the fields of OpenAI's error object.
     """
 
     def __init__(
@@ -72,12 +72,12 @@ class RefusedError(Exception):
 
     @property
     def headers(self) -> list[tuple[bytes, bytes]]:
-        """Headers of the answer beyond the usual ones."""
+        """The additional headers of the response."""
         return [] if self.retry_after is None else [(b"retry-after", b"%d" % self.retry_after)]
 
 
 def error_body(refusal: RefusedError) -> dict[str, Any]:
-    """Return the JSON body of an answer that refuses."""
+    """Return the JSON body of a refusal."""
     return {
         "error": {
             "message": refusal.message,
@@ -89,7 +89,7 @@ def error_body(refusal: RefusedError) -> dict[str, Any]:
 
 
 def invalid_key(key: str) -> RefusedError:
-    """Return the answer to a bad key, which shows no more of it than its last four characters."""
+    """Return the response to a wrong key, with the last four characters of the key."""
     masked = "*" * max(1, len(key) - 4) + key[-4:]
     return RefusedError(
         f"Incorrect API key provided: {masked}. You can find your API key at "
@@ -100,7 +100,7 @@ def invalid_key(key: str) -> RefusedError:
 
 
 def missing_key() -> RefusedError:
-    """Return the answer to a request without a key."""
+    """Return the response to a request without a key."""
     return RefusedError(
         "You didn't provide an API key. You need to provide your API key in an Authorization header using "
         "Bearer auth (i.e. Authorization: Bearer YOUR_KEY). You can obtain an API key from "
@@ -110,7 +110,7 @@ def missing_key() -> RefusedError:
 
 
 def unknown_model(name: str) -> RefusedError:
-    """Return the answer to a request for a model that does not exist."""
+    """Return the response to a request for a model that does not exist."""
     return RefusedError(
         f"The model `{name}` does not exist or you do not have access to it.",
         code="model_not_found",
@@ -119,13 +119,13 @@ def unknown_model(name: str) -> RefusedError:
 
 
 def too_long_input(tokens: int, window: int) -> RefusedError:
-    """Return the answer of the Responses API to an input that does not fit into the context window."""
+    """Return the response of the Responses API to an input that exceeds the context window."""
     message, _, param, code = _STATUS_BODIES[400]
     return RefusedError(message, param, code)
 
 
 def too_long_messages(tokens: int, window: int) -> RefusedError:
-    """Return the answer of the Chat Completions API to messages that do not fit into the context window."""
+    """Return the response of the Chat Completions API to messages that exceed the context window."""
     return RefusedError(
         f"This model's maximum context length is {window} tokens. However, your messages resulted in {tokens} "
         "tokens. Please reduce the length of the messages.",
@@ -135,9 +135,9 @@ def too_long_messages(tokens: int, window: int) -> RefusedError:
 
 
 def scripted(behaviour: Behaviour, key: str, model: str) -> RefusedError:
-    """Return the answer a model name with ``-eSTATUS`` or ``-quota`` asks for."""
+    """Return the error that a model name with ``-eSTATUS`` or ``-quota`` asks for."""
     if behaviour.quota:
-        # Nothing says when to retry: there is no use in it.
+        # Without Retry-After: a retry does not help.
         return RefusedError(
             "You exceeded your current quota, please check your plan and billing details. For more "
             "information on this error, read the docs: "
@@ -163,6 +163,6 @@ def scripted(behaviour: Behaviour, key: str, model: str) -> RefusedError:
 
 
 def server_error() -> RefusedError:
-    """Return the answer when the model fails."""
+    """Return the response when the model fails."""
     message, kind, param, code = _STATUS_BODIES[500]
     return RefusedError(message, param, code, status=500, kind=kind)

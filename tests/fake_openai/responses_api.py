@@ -1,4 +1,4 @@
-"""The Responses API: what a request means, and the events of its answer."""
+"""The Responses API: reads requests, and produces the events of an answer."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _ECHOED: dict[str, Any] = {
     "truncation": "disabled",
     "user": None,
 }
-# Why an answer is incomplete, by how it ended.
+# The reason in `incomplete_details`, by the end of the answer.
 _REASONS = {"content_filter": "content_filter", "length": "max_output_tokens"}
 
 
@@ -102,7 +102,7 @@ def _usage(answer: Answer, behaviour: Behaviour, prompt_tokens: int) -> dict[str
 def _outcome(
     answer: Answer, behaviour: Behaviour, prompt_tokens: int, items: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    """What a response object has beyond the shell once the answer has ended."""
+    """Return the status, output and usage of a response object when the answer has ended."""
     reason = _REASONS.get(behaviour.ending)
     return {
         "status": "incomplete" if reason else "completed",
@@ -134,13 +134,13 @@ class Stream:
         self.shell = dump(_shell(body))[:-1]
 
     def frames(self) -> Iterator[tuple[bytes, bool]]:
-        """Yield the encoded events, each with whether it is a token of the answer."""
+        """Yield the encoded events, each with a flag for tokens of the answer."""
         events = self.events
         started = self._response({"status": "in_progress", "output": [], "usage": None})
         yield events.event("response.created", started), False
         yield events.event("response.in_progress", started), False
         items = output(self.body, self.answer, self.behaviour)
-        # Calls that alternate are the last items, and come together.
+        # Interleaved calls are the last items, and are sent together.
         together = len(self.answer.calls) if self.behaviour.interleaved else 0
         alone = len(items) - together
         for index, item in enumerate(items[:alone]):

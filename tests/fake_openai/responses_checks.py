@@ -1,4 +1,4 @@
-"""What the Responses API refuses. Each check raises `RefusedError`."""
+"""Checks of requests to the Responses API. Each raises `RefusedError`."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ _INCLUDABLE = [
     "reasoning.encrypted_content",
     "message.output_text.logprobs",
 ]
-# The prefix of an item's id by the item's type, and the fields of the types the fake looks into.
+# The prefix of the ids of each item type, and the fields of the types that are checked.
 _PREFIXES = {
     "message": "msg",
     "function_call": "fc",
@@ -96,7 +96,7 @@ _OUTPUT_PARTS = ["output_text", "refusal"]
 
 
 def check(body: dict[str, Any]) -> None:
-    """Refuse a request the real API would refuse, whatever the model."""
+    """Refuse a request that the real API refuses for every model."""
     check_known(body, _PARAMETERS)
     if body.get("model") is None:
         raise missing("model")
@@ -104,7 +104,7 @@ def check(body: dict[str, Any]) -> None:
         if name not in _INCLUDABLE:
             raise unknown_value(f"include[{index}]", name, _INCLUDABLE)
     _check_tools(body)
-    # With a conversation kept by the server the input may be empty, and may answer earlier calls.
+    # With a conversation stored at the server, the input may be empty and may answer earlier calls.
     continued = any(body.get(name) is not None for name in ("previous_response_id", "conversation", "prompt"))
     source = body.get("input")
     if not source:
@@ -223,7 +223,7 @@ def _check_reasoning(param: str, item: dict[str, Any], following: Any, stored: b
 
 
 def _check_calls(items: list[dict[str, Any]], *, continued: bool) -> None:
-    """Refuse calls and outputs that do not pair up; calls of an earlier response may be answered."""
+    """Refuse calls without outputs and outputs without calls; calls of an earlier response may be answered."""
     open_calls: set[str] = set()
     called: set[str] = set()
     answered: set[str] = set()

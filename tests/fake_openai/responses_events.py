@@ -1,4 +1,4 @@
-"""How events of the Responses API are encoded, and which events each kind of item consists of."""
+"""Encoding of events of the Responses API, and the events of each kind of item."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Events:
     def deltas(
         self, kind: str, fields: str, pieces: tuple[str, ...] | list[str], tail: str = ""
     ) -> Iterator[bytes]:
-        """Yield an event per piece. What they have in common is encoded once: this is the hot loop."""
+        """Yield an event per piece. This is the hot loop: the common parts are encoded once."""
         head = f'event: {kind}\ndata: {{"type":"{kind}",{fields},"sequence_number":'.encode()
         for piece in pieces:
             rest = (tail + padding(self.body, piece)).encode()
@@ -36,16 +36,16 @@ class Events:
             self.number += 1
 
     def added(self, index: int, item: dict[str, Any]) -> bytes:
-        """Return the event that begins an item."""
+        """Return the event that adds an item."""
         return self.event("response.output_item.added", f'"output_index":{index},"item":{dump(item)}')
 
     def done(self, index: int, item: dict[str, Any]) -> bytes:
-        """Return the event that ends an item."""
+        """Return the event that completes an item."""
         return self.event("response.output_item.done", f'"output_index":{index},"item":{dump(item)}')
 
 
 def item_frames(events: Events, index: int, item: dict[str, Any], pieces: tuple[str, ...]) -> Frames:
-    """Yield the events of an item, each with whether it is a token; `pieces` are those of a message."""
+    """Yield the events of an item, each with a flag for tokens; `pieces` are those of a message."""
     kind = item["type"]
     if kind == "message":
         yield from _message_frames(events, index, item, pieces)
@@ -81,7 +81,7 @@ def _text_events(events: Events, index: int, item: dict[str, Any]) -> Iterator[b
 
 
 def _hosted_events(events: Events, index: int, item: dict[str, Any]) -> Iterator[bytes]:
-    """Yield the events of a tool that runs at the provider: a web search, or the drawing of an image."""
+    """Yield the events of a hosted tool: a web search, or the generation of an image."""
     at = f'"item_id":"{item["id"]}","output_index":{index}'
     if item["type"] == "web_search_call":
         yield events.added(index, {"id": item["id"], "type": item["type"], "status": "in_progress"})
@@ -98,7 +98,7 @@ def _hosted_events(events: Events, index: int, item: dict[str, Any]) -> Iterator
 def call_frames(
     events: Events, first: int, items: list[dict[str, Any]], *, interleaved: bool = False
 ) -> Frames:
-    """Yield the events of function calls whose places in the output begin with `first`."""
+    """Yield the events of function calls whose output indexes begin at `first`."""
     if not interleaved:
         for index, item in enumerate(items, first):
             yield _call_added(events, index, item), False

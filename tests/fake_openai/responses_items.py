@@ -1,4 +1,4 @@
-"""The finished output items of an answer of the Responses API."""
+"""The completed output items of an answer of the Responses API."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def output(body: dict[str, Any], answer: Answer, behaviour: Behaviour) -> list[d
         items.append(_search())
     if behaviour.draws:
         items.append(_image())
-    if answer.pieces or status == "completed":  # who is cut off before the first word has no message
+    if answer.pieces or status == "completed":  # an answer that ends before its first word has no message
         items.append(_message(answer, behaviour, status))
     return items
 
@@ -79,7 +79,7 @@ def _image() -> dict[str, Any]:
 
 
 def text_part(text: str, annotations: list[dict[str, Any]] | None = None) -> dict[str, Any]:
-    """Return the part of a message that holds its text."""
+    """Return the content part with the text of a message."""
     return {"type": "output_text", "annotations": annotations or [], "logprobs": [], "text": text}
 
 

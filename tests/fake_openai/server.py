@@ -1,4 +1,4 @@
-"""Runs the fake upstream in the current event loop."""
+"""Runs the fake API in the current event loop."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.fake_openai.state import State
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """A running fake upstream: `url` is the base URL for the `openai` client, ending in ``/v1``."""
+    """A running fake API: `url` is the base URL for the `openai` client, ending in ``/v1``."""
 
     url: str
     app: Upstream
@@ -29,7 +29,7 @@ class Serving:
 
 
 class _Protocol(HttpToolsProtocol):
-    """Hands the transport to the app, for ASGI has no way to cut a connection."""
+    """Passes the transport to the app, because ASGI has no way to drop a connection."""
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -37,7 +37,7 @@ class _Protocol(HttpToolsProtocol):
 
 
 class _Server(uvicorn.Server):
-    """Stops at once when told, and leaves the process's signal handlers to whoever runs the loop."""
+    """Stops at once, and does not install signal handlers."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -48,12 +48,12 @@ class _Server(uvicorn.Server):
         yield
 
     async def main_loop(self) -> None:
-        # The base class polls, which costs every test that serves a tenth of a second.
+        # The base class polls, which costs each test a tenth of a second.
         await self.stop.wait()
 
 
 def _listen(port: int) -> socket.socket:
-    # Of a socket that does not say that it is TCP's, asyncio does not turn Nagle's delays off.
+    # asyncio disables Nagle's algorithm only on sockets whose protocol is TCP.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", port))
@@ -63,9 +63,9 @@ def _listen(port: int) -> socket.socket:
 
 @contextlib.asynccontextmanager
 async def serve(port: int = 0, app: Upstream | None = None) -> AsyncIterator[Serving]:
-    """Serve on 127.0.0.1 while the context lasts; port 0 takes a free one.
+    """Serve on 127.0.0.1 for the duration of the context; port 0 takes a free one.
 
-    Answers still under way at the end are cut and counted as aborted.
+    Answers still in progress at the end are dropped and counted as aborted.
     """
     app = app or create_app()
     listener = _listen(port)
@@ -76,7 +76,7 @@ async def serve(port: int = 0, app: Upstream | None = None) -> AsyncIterator[Ser
         lifespan="off",
         log_config=None,
         access_log=False,
-        date_header=False,  # would be stale: it is set by the loop that `_Server` replaces
+        date_header=False,  # would be stale: it is set by the main loop, which `_Server` replaces
         timeout_keep_alive=3600,  # a client must not find its idle connection closed
         timeout_graceful_shutdown=60,
     )
@@ -85,7 +85,7 @@ async def serve(port: int = 0, app: Upstream | None = None) -> AsyncIterator[Ser
     try:
         while not server.started:
             if task.done():
-                await task  # raises what kept the server from starting
+                await task  # raises the error that prevented the start
                 raise RuntimeError("the fake upstream did not start")
             await asyncio.sleep(0.001)
         yield Serving(f"http://127.0.0.1:{listener.getsockname()[1]}/v1", app)

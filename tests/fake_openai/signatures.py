@@ -1,4 +1,4 @@
-"""What a model that signs its tool calls (``-sig``) refuses: calls of its own without the signature."""
+"""Checks of models that sign their tool calls (``-sig``): their own calls need the signature."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 
 from tests.fake_openai.refusal import RefusedError
 
-# Google's documents name it for histories of other models, and clients send it:
+# Google's documentation names it for histories of other models, and clients send it:
 # https://github.com/agentjido/req_llm/pull/427
 _SKIP = "skip_thought_signature_validator"
 
 
 def check(body: dict[str, Any], signatures: Mapping[str, str]) -> None:
-    """Refuse messages with a tool call that is in `signatures` but does not carry its signature.
+    """Refuse messages with a tool call that is in `signatures` but lacks its signature.
 
-    The real API looks at every call since the last user message, whoever made it:
+    The real API checks every call since the last user message, whichever model made it:
     https://discuss.ai.google.dev/t/openai-api-compatibility-broken-due-to-thought-signature-on-gemini-3-pro-preview/109823
     """
     for position, message in enumerate(body["messages"], 1):

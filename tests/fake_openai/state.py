@@ -1,4 +1,4 @@
-"""What the fake upstream remembers about its traffic."""
+"""Counters and recent requests of the fake API."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class State:
     ``-vN``, ``-wN``, ``-xN`` or ``-zN``; aborted: answers whose client went away first, silent ones
     (``-sN``) too; open: answers under way now; requests: all POSTs to an API; failures: scripted
     errors given, by model name with ``-tN``; signatures: those of the tool calls made by signing
-    models, by the call's id; released: set once answers of ``-hN`` are no longer held back.
+    models, by the call's id; released: set when answers of ``-hN`` are no longer held back.
     """
 
     started: int = 0
@@ -32,24 +32,24 @@ class State:
     log: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=KEPT_REQUESTS))
 
     def record(self, path: str, headers: dict[str, str], body: Any) -> None:
-        """Note a request; `headers` must not hold the key any more."""
+        """Record a request; `headers` must not contain the key."""
         self.requests += 1
         self.log.append({"path": path, "headers": headers, "body": body})
 
     def fails(self, model: str, times: int) -> bool:
-        """Return whether this request for a model that fails `times` times has to fail; counts it if so."""
+        """Return whether a request for a model that fails `times` times has to fail, and count it if so."""
         if self.failures[model] >= times:
             return False
         self.failures[model] += 1
         return True
 
     def begin(self) -> None:
-        """Note that an answer begins."""
+        """Count the start of an answer."""
         self.started += 1
         self.open += 1
 
     def end(self, *, aborted: bool) -> None:
-        """Note that an answer ended, in full or because the client went away."""
+        """Count the end of an answer, complete or because the client disconnected."""
         self.open -= 1
         if aborted:
             self.aborted += 1
@@ -57,7 +57,7 @@ class State:
             self.finished += 1
 
     def release(self) -> None:
-        """Let the answers go on that ``-hN`` holds back; those that begin later are not held."""
+        """Continue the answers that ``-hN`` holds back; later answers are not held back."""
         self.released.set()
 
     def stats(self) -> dict[str, Any]:
@@ -71,7 +71,7 @@ class State:
         }
 
     def reset(self) -> None:
-        """Forget all but `open`, which would go negative once those answers end."""
+        """Reset everything but `open`, which would become negative when those answers end."""
         self.started = self.finished = self.aborted = self.requests = 0
         self.failures.clear()
         self.signatures.clear()

@@ -1,4 +1,4 @@
-"""Sends answers at a model's pace, and ends them as the model's name asks."""
+"""Sends answers at the model's pace, and ends them as the model's name says."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 async def read(receive: Receive) -> bytes:
-    """Return the whole body of a request."""
+    """Return the complete body of a request."""
     body = bytearray()
     while True:
         message = await receive()
@@ -28,13 +28,13 @@ async def read(receive: Receive) -> bytes:
 
 
 async def watch(receive: Receive) -> None:
-    """End when the client goes away."""
+    """Return when the client disconnects."""
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
 async def _pause(watching: asyncio.Task[None], seconds: float) -> bool:
-    """Wait, for at least one step of the event loop; True if the client went away meanwhile."""
+    """Wait for at least one step of the event loop; return True if the client disconnected meanwhile."""
     if seconds:
         await asyncio.wait({watching}, timeout=seconds)
     else:
@@ -43,7 +43,7 @@ async def _pause(watching: asyncio.Task[None], seconds: float) -> bool:
 
 
 async def _held(watching: asyncio.Task[None], released: asyncio.Event) -> bool:
-    """Wait until held answers are released; True if the client went away meanwhile."""
+    """Wait until held answers are released; return True if the client disconnected meanwhile."""
     releasing = asyncio.create_task(released.wait())
     await asyncio.wait({watching, releasing}, return_when=asyncio.FIRST_COMPLETED)
     releasing.cancel()
@@ -55,7 +55,7 @@ def _headers(content_type: bytes) -> list[tuple[bytes, bytes]]:
 
 
 async def send_json(send: Send, status: int, body: Any, extra: Iterable[tuple[bytes, bytes]] = ()) -> None:
-    """Answer with JSON."""
+    """Send a JSON response."""
     data = json.dumps(body, ensure_ascii=False).encode()
     headers = [*_headers(b"application/json"), (b"content-length", b"%d" % len(data)), *extra]
     await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -63,14 +63,14 @@ async def send_json(send: Send, status: int, body: Any, extra: Iterable[tuple[by
 
 
 def cut(scope: Scope) -> None:
-    """Close the connection once what was written is sent, whatever the answer's state."""
+    """Close the connection after the written bytes are sent, even in the middle of a response."""
     transport = scope.get("extensions", {}).get("transport", {}).get("transport")
     if transport is not None:
         transport.close()
 
 
 def _reset(scope: Scope) -> None:
-    """End the connection with an RST in place of a FIN."""
+    """Close the connection with an RST instead of a FIN."""
     transport = scope.get("extensions", {}).get("transport", {}).get("transport")
     if transport is not None:
         linger = struct.pack("ii", 1, 0)
@@ -79,13 +79,13 @@ def _reset(scope: Scope) -> None:
 
 
 async def _stop(behaviour: Behaviour, scope: Scope, watching: asyncio.Task[None]) -> bool:
-    """Stop in the middle of an answer; False if that means to wait until the client goes away."""
+    """Stop in the middle of an answer; return False if that means waiting until the client disconnects."""
     place = behaviour.stop_after
     if place == behaviour.silent_after:
         await asyncio.wait({watching})
         return False
     if place == behaviour.reset_after:
-        # What is still in the buffers is lost with a reset: the client should have read it by then.
+        # A reset discards the buffers: the client has to have read them by then.
         await asyncio.wait({watching}, timeout=0.05)
         _reset(scope)
     else:
@@ -95,9 +95,9 @@ async def _stop(behaviour: Behaviour, scope: Scope, watching: asyncio.Task[None]
 
 
 async def wait_whole(behaviour: Behaviour, size: int, scope: Scope, watching: asyncio.Task[None]) -> bool:
-    """Pause as long as the streamed answer of `size` tokens would take.
+    """Pause as long as a streamed answer of `size` tokens would take.
 
-    Returns False if the client went away. After a cut, what is sent reaches nobody.
+    Returns False if the client disconnected. After a cut, nothing that is sent arrives.
     """
     writes = -(-size // behaviour.burst)
     if await _pause(watching, behaviour.first_pause + behaviour.pause * max(0, writes - 1)):
@@ -117,7 +117,7 @@ async def send_stream(
 ) -> bool:
     """Send frames, each with whether it is a token, at the model's pace; `released` ends ``-hN``.
 
-    Returns False if the client went away before the end.
+    Returns False if the client disconnected before the end.
     """
     await send(
         {
