@@ -13,22 +13,18 @@ from tests.chaos.journal import Interruption, Journal, Swap, Thread
 from tests.chaos.stored import Stored
 from tests.support.serving import Chat, text_of
 
-LOSS = 10
-"""So many tokens of an answer may be lost by a kill: two seconds' worth."""
-
-_SETTLED = 5.0
-"""A server that lived on for so many seconds has stored what its client had seen when it hung up."""
-
 Items = Sequence[dict[str, Any]]
 
 
-async def check(journal: Journal, stored: Stored, chat: Chat) -> list[str]:
+async def check(journal: Journal, stored: Stored, chat: Chat, *, loss: int, settled: float) -> list[str]:
     """Hold what is stored against what clients were told; problems go into the journal.
 
     Args:
         journal: what they were told.
         stored: the rows of the database.
         chat: a client of a server that has just started.
+        loss: how many tokens of an answer a kill may cost.
+        settled: seconds after which a living server has stored what its client had seen when it hung up.
 
     Returns:
         What was checked.
@@ -42,7 +38,11 @@ async def check(journal: Journal, stored: Stored, chat: Chat) -> list[str]:
         found = [
             *_acknowledged(thread, items),
             *(problem for swap in thread.swaps for problem in _swapped(swap, items)),
-            *(problem for one in thread.interruptions for problem in _kept(journal, thread, one, items)),
+            *(
+                problem
+                for interruption in thread.interruptions
+                for problem in _kept(journal, thread, interruption, items, loss, settled)
+            ),
             *_answered(items),
             *_rows(rows, items),
             *_turns(rows),
@@ -93,27 +93,34 @@ def _swapped(swap: Swap, items: Items) -> Iterator[str]:
             yield f"a retry removed {swap.old}, and its answer is {answer}"
 
 
-def _kept(journal: Journal, thread: Thread, one: Interruption, items: Items) -> Iterator[str]:
+def _kept(
+    journal: Journal,
+    thread: Thread,
+    interruption: Interruption,
+    items: Items,
+    loss: int,
+    settled: float,
+) -> Iterator[str]:
     """What a client had seen of an answer is there, but for what a kill may cost."""
     texts = {item["id"]: text_of(item) for item in items if item["type"] == "assistant_message"}
-    removable = one.item_id in thread.gone or one.item_id in thread.maybe
-    text = texts.get(one.item_id, (one.loaded or "") if removable else "")
-    if removable and one.loaded is None and one.item_id not in texts:
+    removable = interruption.item_id in thread.gone or interruption.item_id in thread.maybe
+    text = texts.get(interruption.item_id, (interruption.loaded or "") if removable else "")
+    if removable and interruption.loaded is None and interruption.item_id not in texts:
         return
-    if one.loaded is not None and not text.startswith(one.loaded):
-        yield f"{one.item_id} was {one.loaded!r} after its server's death, and is {text!r}"
-    if not one.seen.startswith(text) and not text.startswith(one.seen):
-        yield f"{one.item_id} was seen as {one.seen!r}, and is {text!r}"
-    lost = tokens(one.seen) - tokens(text)
-    assert one.attempt.server is not None
-    died = one.attempt.server.killed_at
-    if died is None or died > one.attempt.ended + _SETTLED:
+    if interruption.loaded is not None and not text.startswith(interruption.loaded):
+        yield f"{interruption.item_id} was {interruption.loaded!r} after its server's death, and is {text!r}"
+    if not interruption.seen.startswith(text) and not text.startswith(interruption.seen):
+        yield f"{interruption.item_id} was seen as {interruption.seen!r}, and is {text!r}"
+    lost = tokens(interruption.seen) - tokens(text)
+    assert interruption.attempt.server is not None
+    died = interruption.attempt.server.killed_at
+    if died is None or died > interruption.attempt.ended + settled:
         if lost > 0:
-            yield f"{one.item_id} lost {lost} tokens though its server lived: {one.seen!r}, {text!r}"
+            yield f"{interruption.item_id} lost {lost} tokens though its server lived: {interruption.seen!r}, {text!r}"
         return
     journal.loss = max(journal.loss, lost)
-    if lost > LOSS:
-        yield f"{one.item_id} lost {lost} tokens: {one.seen!r}, {text!r}"
+    if lost > loss:
+        yield f"{interruption.item_id} lost {lost} tokens: {interruption.seen!r}, {text!r}"
 
 
 def _answered(items: Items) -> Iterator[str]:

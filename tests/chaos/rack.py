@@ -12,6 +12,7 @@ import httpx
 from bench.processes import free_port
 from tests.support.process import Processes, Server
 from tests.support.serving import Chat
+from tests.support.waiting import LIMIT
 
 
 class Instance:
@@ -30,7 +31,7 @@ class Instance:
         # No connection is used twice: a server closes those that are idle whenever it likes.
         self.http = httpx.AsyncClient(
             base_url=server.url,
-            timeout=30,
+            timeout=LIMIT,
             trust_env=False,
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
         )

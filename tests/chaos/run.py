@@ -13,7 +13,7 @@ from typing import Any
 from bench.databases import PLUGINS, SERVERS, execute, new_database, store_tables
 from chatrack.sql import Database
 from tests.chaos import stored
-from tests.chaos.checks import LOSS, check
+from tests.chaos.checks import check
 from tests.chaos.client import Client
 from tests.chaos.journal import Journal, Thread
 from tests.chaos.rack import Rack
@@ -25,9 +25,6 @@ PAUSE = 0.2
 
 BUSY_WAIT = 5.0
 """As shipped."""
-
-_MARGIN = 3.0
-"""Seconds that a client may need to get in beyond those that the configuration gives."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +39,9 @@ class Options:
         every: so many seconds after each other they are killed.
         lease: `[chat] lease`.
         longest: how many tokens the longest answers have.
+        margin: seconds that a client may need to get into a thread beyond those that the configuration gives.
+        loss: how many tokens of an answer a kill may cost.
+        settled: seconds after which a living server has stored what its client had seen when it hung up.
         store: the name of the store plugin.
         fresh: whether servers run the installed script itself.
         keep: whether the database of a run that failed is kept.
@@ -54,6 +54,9 @@ class Options:
     every: float = 10
     lease: float = 20
     longest: int = 40
+    margin: float = 3
+    loss: int = 10
+    settled: float = 5
     store: str = "postgres_store"
     fresh: bool = True
     keep: bool = True
@@ -121,7 +124,7 @@ async def _live(
 ) -> list[str]:
     """Let clients talk while servers die, then check what is left; give what was checked."""
     pairs: list[list[Thread]] = [[] for _ in range(options.clients // 2 + 1)]
-    patience = options.lease + BUSY_WAIT + _MARGIN
+    patience = options.lease + BUSY_WAIT + options.margin
     clients = [
         Client(
             number,
@@ -148,7 +151,9 @@ async def _live(
             journal.problem(None, f"{name} was stopped, and its exit code is {code}")
     fresh = await started.serve(config)
     async with fresh.chat() as chat:
-        checked = await check(journal, await stored.read(database), chat)
+        checked = await check(
+            journal, await stored.read(database), chat, loss=options.loss, settled=options.settled
+        )
     if code := await fresh.stop():
         journal.problem(None, f"the last server was stopped, and its exit code is {code}")
     for server in (*(instance.server for instance in rack.instances), fresh):
@@ -206,7 +211,7 @@ seed {options.seed}: {shape}, {options.seconds:g} s, {options.store}, lease {opt
 turns: {counts["completed"]} completed, {counts["stopped"]} cancelled, {counts["killed"]} interrupted
 {counts["unknown"]} requests killed unanswered, {counts["refused"]} refused with 409
 {counts["retries"]} retries, {counts["renamed"]} renamings
-longest stuck: {journal.stuck:.1f} s; largest loss: {journal.loss} tokens ({LOSS} are two seconds)"""
+longest stuck: {journal.stuck:.1f} s; largest loss: {journal.loss} tokens (five are a second)"""
 
 
 def _evidence(journal: Journal, rows: stored.Stored) -> str:

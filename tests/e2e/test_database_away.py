@@ -2,23 +2,23 @@
 
 import asyncio
 import contextlib
-import time
 
 import pytest
 
 from tests.support.client import deltas_of, say_when_free
 from tests.support.cluster import FAST, IMMEDIATE, new_cluster
 from tests.support.serving import answer_of, errors_of, is_delta, message, text_of
+from tests.support.waiting import until, until_idle
 
-LEASE = 10
-CHAT = f"lease = {LEASE}\nbusy_wait = 0.3"
-MODEL = {"model": "fake-d30", "tools": "[]"}
+CHAT = "lease = 30\nbusy_wait = 0.3"
 
-SHORT, LONG = 60, 200
-"""So many words take about two seconds, and six."""
+WORDS = 60
+"""The length of an answer."""
 
-SOON = 10.0
-"""A generous few seconds."""
+SHOWN = 10
+"""Words of it that come before the model holds it back."""
+
+MODEL = {"model": f"fake-h{SHOWN}", "tools": "[]"}
 
 
 @pytest.fixture
@@ -44,19 +44,15 @@ class Talk:
     Args:
         chat: the server that answers.
         number: tells it from the others.
-        length: so many words the answer has.
-        stays: whether its reader stays until the end.
     """
 
-    def __init__(self, chat, number, length, *, stays=True):
+    def __init__(self, chat, number):
         self.chat = chat
         self.number = number
-        self.answer = " ".join(f"{number}.{word}" for word in range(length))
-        self.stays = stays
+        self.answer = " ".join(f"{number}.{word}" for word in range(WORDS))
         self.thread = ""
         self.before = []
         self.events = []
-        self.leave = asyncio.Event()
 
     @property
     def acknowledged(self):
@@ -72,32 +68,28 @@ class Talk:
         async with self.chat.stream("threads.add_user_message", **params) as stream:
             async for event in stream:  # raises if the body is cut off
                 self.events.append(event)
-                if self.leave.is_set():
-                    return
+
+    async def has_a_partial_answer(self):
+        """Whether some of the answer that is under way is stored."""
+        return len(await self.chat.items(self.thread)) == 4
+
+    async def release(self, provider):
+        """Let the model go on with this answer."""
+        await provider.release(f" {self.number}.1 ")
 
 
-async def until_ready(chats, status, seconds=SOON):
-    """Wait until all say so."""
-    deadline = time.monotonic() + seconds
-    for chat in chats:
-        while (await chat.http.get("/ready")).status_code != status:
-            assert time.monotonic() < deadline, f"/ready does not become {status}"
-            await asyncio.sleep(0.05)
+async def until_ready(chats, status):
+    """Wait until the `/ready` of all servers has a status."""
+
+    async def are_ready():
+        return all([(await chat.http.get("/ready")).status_code == status for chat in chats])
+
+    await until(are_ready, otherwise=lambda: f"/ready does not become {status}")
 
 
-async def until_idle(chats, seconds=SOON):
-    """Wait until no turn runs."""
-    deadline = time.monotonic() + seconds
-    for chat in chats:
-        while turns := (await chat.http.get("/ready")).json()["turns"]:
-            assert time.monotonic() < deadline, f"{turns} turns do not end"
-            await asyncio.sleep(0.05)
-
-
-async def until_all(talks, condition):
-    async with asyncio.timeout(60):
-        while not all(map(condition, talks)):
-            await asyncio.sleep(0.02)
+async def until_shown(talks, count):
+    """Wait until some words of all answers have come."""
+    await until(lambda: all(sum(map(is_delta, talk.events)) >= count for talk in talks))
 
 
 def assert_unavailable(response):
@@ -116,31 +108,25 @@ def assert_unavailable(response):
     ],
 )
 async def test_a_restart_of_the_database_under_running_turns_loses_nothing_that_was_acknowledged(
-    started, configure, cluster, how, count
+    started, configure, provider, cluster, how, count
 ):
     config = configure(chat=CHAT, **MODEL)
     servers = await asyncio.gather(*(started.serve(config) for _ in range(count)))
     async with contextlib.AsyncExitStack() as stack:
         chats = [await stack.enter_async_context(server.chat()) for server in servers]
-        ends, lasts, leaves = (
-            [Talk(chats[number % count], number, length, stays=stays) for number in numbers]
-            for numbers, length, stays in (
-                (range(10), SHORT, True),
-                (range(10, 16), LONG, True),
-                (range(16, 20), LONG, False),
-            )
-        )
-        talks = [*ends, *lasts, *leaves]
+        talks = [Talk(chats[number % count], number) for number in range(20)]
+        ends, lasts, leaves = talks[:10], talks[10:16], talks[16:]
         await asyncio.gather(*(talk.begin() for talk in talks))
         idle, _ = await chats[0].create("echo: idle")
         watching = {talk: asyncio.create_task(talk.watch()) for talk in talks}
-        await until_all(talks, lambda talk: sum(map(is_delta, talk.events)) > 5)
+        await until_shown(talks, SHOWN)
 
         await cluster.stop(how)
         assert not any(errors_of(talk.events) for talk in talks)
         await until_ready(chats, 503)
         for talk in leaves:
-            talk.leave.set()
+            watching[talk].cancel()
+        await asyncio.wait([watching[talk] for talk in leaves])
         for chat in chats:
             for refused in (
                 await chat.call("threads.list", limit=20),
@@ -155,26 +141,27 @@ async def test_a_restart_of_the_database_under_running_turns_loses_nothing_that_
             ):
                 assert_unavailable(refused)
             assert (await chat.http.get("/health")).status_code == 200
-        # The answers that are complete meanwhile end with an error at once, and the others go on.
-        await asyncio.wait([watching[talk] for talk in (*ends, *leaves)], timeout=SOON)
+        # The answers that are complete meanwhile end with an error, and the others go on.
+        for talk in ends:
+            await talk.release(provider)
         for talk in ends:
             await watching[talk]
             [error] = errors_of(talk.events)
             assert talk.events[-1] == error
             assert error["allow_retry"] is True
             assert deltas_of(talk.events).split() == talk.answer.split()
-        for talk in leaves:
-            await watching[talk]
         assert not any(watching[talk].done() for talk in lasts)
 
         await cluster.start()
         await until_ready(chats, 200)
+        await provider.release()
         for talk in lasts:
             await watching[talk]
             assert not errors_of(talk.events)
             assert answer_of(talk.events).split() == talk.answer.split()
 
-        await until_idle(chats)
+        for chat in chats:
+            await until_idle(chat)
         for talk in talks:
             for chat in chats:
                 items = await chat.items(talk.thread)
@@ -183,10 +170,10 @@ async def test_a_restart_of_the_database_under_running_turns_loses_nothing_that_
                 # What the user saw is there, whether or not the turn could say so.
                 assert text_of(items[-1]).startswith(deltas_of(talk.events))
                 assert len({item["id"] for item in items}) == 4
-        refusals = await asyncio.gather(
-            *(say_when_free(talk.chat, talk.thread, "echo: again", seconds=LEASE + 5) for talk in talks)
+        again = await asyncio.gather(
+            *(say_when_free(talk.chat, talk.thread, "echo: again") for talk in talks)
         )
-        assert all(answer_of(events) == "again" for _, events in refusals)
+        assert all(answer_of(events) == "again" for _, events in again)
         assert await connections(cluster) <= 6 * count
     for server in servers:
         assert server.running
@@ -194,24 +181,25 @@ async def test_a_restart_of_the_database_under_running_turns_loses_nothing_that_
         server.assert_clean("database unavailable", "turn refused", "status=503")
 
 
-async def test_a_database_that_answers_nothing_for_a_while_costs_no_turn(started, configure, cluster):
+async def test_a_database_that_answers_nothing_for_a_while_costs_no_turn(
+    started, configure, provider, cluster
+):
     server = await started.serve(configure(chat=CHAT, **MODEL))
     async with server.chat() as chat:
-        talks = [Talk(chat, number, SHORT) for number in range(5)]
+        talks = [Talk(chat, number) for number in range(5)]
         await asyncio.gather(*(talk.begin() for talk in talks))
         watching = [asyncio.create_task(talk.watch()) for talk in talks]
-        await until_all(talks, lambda talk: sum(map(is_delta, talk.events)) > 5)
+        await until_shown(talks, SHOWN)
 
         cluster.freeze()
-        frozen = time.monotonic()
         await until_ready([chat], 503)
-        assert time.monotonic() - frozen < SOON
         assert (await chat.http.get("/health")).status_code == 200
         reading = asyncio.create_task(chat.call("items.list", thread_id=talks[0].thread))
-        await until_all(talks, lambda talk: len(deltas_of(talk.events).split()) == SHORT)
+        await provider.release()
+        await until_shown(talks, WORDS)
         cluster.thaw()
         await until_ready([chat], 200)
-        await asyncio.wait_for(asyncio.gather(*watching), SOON)
+        await asyncio.gather(*watching)
         if (response := await reading).status_code != 200:
             assert_unavailable(response)
         for talk in talks:
@@ -231,38 +219,46 @@ async def connections(cluster):
 
 
 async def test_a_database_that_stays_away_for_longer_than_the_lease_leaves_no_thread_stuck(
-    started, configure, cluster
+    started, configure, provider, cluster
 ):
     server = await started.serve(configure(chat="lease = 2\nbusy_wait = 0.3\ncheckpoint = 0.2", **MODEL))
     async with server.chat() as chat:
-        talks = [Talk(chat, number, SHORT) for number in range(5)]
+        talks = [Talk(chat, number) for number in range(5)]
         await asyncio.gather(*(talk.begin() for talk in talks))
         watching = [asyncio.create_task(talk.watch()) for talk in talks]
-        await until_all(talks, lambda talk: sum(map(is_delta, talk.events)) > 20)
+        await until_shown(talks, SHOWN)
+        for talk in talks:
+            await until(talk.has_a_partial_answer)
         await cluster.stop(IMMEDIATE)
-        await asyncio.wait_for(asyncio.gather(*watching), SOON)
-        await until_idle([chat])
+        await provider.release()
+        await asyncio.gather(*watching)
+        await until_idle(chat)
         await cluster.start()
         await until_ready([chat], 200)
         for talk in talks:
             items = await chat.items(talk.thread)
             assert all(item in items for item in talk.acknowledged)
-            assert deltas_of(talk.events).startswith(text_of(items[-1]))
+            partial = text_of(items[-1])
+            assert partial
+            assert deltas_of(talk.events).startswith(partial)
             assert answer_of(await chat.say(talk.thread, "echo: again")) == "again"
     assert await server.stop() == 0
     server.assert_clean("database unavailable", "turn refused", "status=503", "turn result not saved")
 
 
-async def test_a_server_stops_in_good_time_while_its_database_is_away(started, configure, cluster):
+async def test_a_server_stops_while_its_database_is_away(started, configure, provider, cluster):
     config = configure(chat="lease = 2\nbusy_wait = 0.3", server="shutdown_grace = 0.5", **MODEL)
     server = await started.serve(config)
     async with server.chat() as chat:
-        talks = [Talk(chat, number, length) for number, length in enumerate([SHORT] * 5 + [LONG] * 5)]
+        talks = [Talk(chat, number) for number in range(10)]
         await asyncio.gather(*(talk.begin() for talk in talks))
         watching = [asyncio.create_task(talk.watch()) for talk in talks]
-        await until_all(talks, lambda talk: sum(map(is_delta, talk.events)) > 5)
+        await until_shown(talks, SHOWN)
         await cluster.stop()
-        assert await server.stop(seconds=SOON) == 0
+        for talk in talks[:5]:  # they are complete, and wait for the database
+            await talk.release(provider)
+        await until_shown(talks[:5], WORDS)
+        assert await server.stop() == 0
         await asyncio.gather(*watching)
         for talk in talks:
             [error] = errors_of(talk.events)

@@ -9,23 +9,27 @@ from tests.support.serving import answer_of, errors_of, message
 pytestmark = only_sqlite("heartbeats are between the server and the client")
 
 
-async def lines_of(chat):
+async def lines_of(chat, provider):
+    """Read a stream whose model is held back until there were three comments."""
     body = {"type": "threads.create", "params": {"input": message("hello")}}
     async with chat.http.stream("POST", chat.path, json=body) as response:
         assert response.status_code == 200
         assert response.headers["cache-control"] == "no-cache"
         assert response.headers["x-accel-buffering"] == "no"
         assert "content-encoding" not in response.headers
-        return [line async for line in response.aiter_lines()]
+        lines = []
+        async for line in response.aiter_lines():
+            lines.append(line)
+            if line.startswith(":") and sum(line.startswith(":") for line in lines) == 3:
+                await provider.release()
+        return lines
 
 
-@pytest.mark.parametrize(
-    "model", ["fake-n8-f1500", "fake-n2-d1500"], ids=["before the answer", "within the answer"]
-)
-async def test_comments_are_sent_during_silence(started, configure, model, api):
+@pytest.mark.parametrize("model", ["fake-h0", "fake-h2"], ids=["before the answer", "within the answer"])
+async def test_comments_are_sent_during_silence(started, configure, provider, model, api):
     server = await started.serve(configure(model=model, tools="[]", api=api, server="heartbeat = 0.2"))
     async with server.chat() as chat:
-        lines = await lines_of(chat)
+        lines = await lines_of(chat, provider)
     beats = [number for number, line in enumerate(lines) if line.startswith(":")]
     assert len(beats) >= 3
     assert all(lines[number + 1] == "" for number in beats)  # a block of its own
@@ -36,14 +40,6 @@ async def test_comments_are_sent_during_silence(started, configure, model, api):
     assert beats[-1] < data[-1]
     events = events_in("\n".join(lines))
     assert not errors_of(events)
-    assert answer_of(events) == words(8 if "n8" in model else 2)
-    assert await server.stop() == 0
-    server.assert_clean()
-
-
-async def test_no_comments_are_sent_while_the_answer_flows(started, configure):
-    server = await started.serve(configure(model="fake-n50-d20", tools="[]", server="heartbeat = 15"))
-    async with server.chat() as chat:
-        assert not [line for line in await lines_of(chat) if line.startswith(":")]
+    assert answer_of(events) == words(8)
     assert await server.stop() == 0
     server.assert_clean()

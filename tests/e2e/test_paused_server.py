@@ -5,67 +5,72 @@ import signal
 
 import pytest
 
-from tests.support.client import say_when_free
-from tests.support.process import until
+from tests.support.leases import expire_leases
 from tests.support.serving import answer_of, errors_of, is_delta, message
+from tests.support.waiting import until
 
-CHAT = "lease = 1\nbusy_wait = 0.3\ncheckpoint = 0.2"
+CHAT = "lease = 4\nbusy_wait = 0.3\ncheckpoint = 0.2"
+"""Leases are renewed every second, so that a server soon notices that it has lost one."""
+
+SHOWN = 25
+"""Tokens that a client gets before the server is paused."""
+
+
+async def begin(stream, events):
+    """Read until some of the answer has come, and return the thread; the model holds the rest back."""
+    events.append(await anext(stream))
+    while sum(map(is_delta, events)) < SHOWN:
+        events.append(await anext(stream))
+    return events[0]["thread"]["id"]
 
 
 async def pause(server, elsewhere, thread):
     """Stop a server when some of its answer is saved, and it is in no transaction, for which others would wait."""
-    async with asyncio.timeout(30):
-        while len(await elsewhere.items(thread)) < 2:
-            await asyncio.sleep(0.05)
-        while True:
-            server.send(signal.SIGSTOP)
-            try:
-                async with asyncio.timeout(1):
-                    await elsewhere.get("threads.update", thread_id=thread, title="Paused")
-            except TimeoutError:
-                server.send(signal.SIGCONT)
-                await asyncio.sleep(0.05)
-            else:
-                return
+
+    async def saved():
+        return len(await elsewhere.items(thread)) >= 2
+
+    async def paused():
+        server.send(signal.SIGSTOP)
+        try:
+            async with asyncio.timeout(5):
+                await elsewhere.get("threads.update", thread_id=thread, title="Paused")
+        except TimeoutError:
+            server.send(signal.SIGCONT)
+            return False
+        return True
+
+    await until(saved)
+    await until(paused)
 
 
 @pytest.mark.parametrize(
-    ("model", "come_meanwhile"),
-    [("fake-n2000-d20", False), ("fake-n250-d20", True)],
-    ids=["the answer is still coming", "the answer has come meanwhile"],
+    "come_meanwhile", [False, True], ids=["the answer is still coming", "the answer has come meanwhile"]
 )
 async def test_a_server_that_wakes_up_late_writes_nothing(
-    started, configure, provider, model, come_meanwhile
+    started, configure, provider, store_url, come_meanwhile
 ):
-    sleeper = await started.serve(configure("sleeper.toml", model=model, tools="[]", chat=CHAT))
-    other = await started.serve(configure("other.toml", model="fake-n30-d5", tools="[]", chat=CHAT))
+    config = configure("sleeper.toml", model=f"fake-n250-h{SHOWN}", tools="[]", chat=CHAT)
+    sleeper = await started.serve(config)
+    other = await started.serve(configure("other.toml", tools="[]", chat=CHAT))
     async with sleeper.chat() as here, other.chat() as there:
-        events = []
-
-        async def watch():
-            async with here.stream("threads.create", input=message("hello")) as stream:
-                async for event in stream:
-                    events.append(event)  # noqa: PERF401  (they are looked at while they come)
-
-        watching = asyncio.create_task(watch())
-        try:
-            await until(lambda: sum(map(is_delta, events)) >= 25, 30)
-            thread = events[0]["thread"]["id"]
+        async with here.stream("threads.create", input=message("hello")) as stream:
+            events = []
+            thread = await begin(stream, events)
             await pause(sleeper, there, thread)
 
-            _, taken = await say_when_free(there, thread, "echo: taken over", seconds=30)
-            assert answer_of(taken) == "taken over"
+            await expire_leases(store_url)
+            assert answer_of(await there.say(thread, "echo: taken over")) == "taken over"
             await there.say(thread, "echo: once more")
             if come_meanwhile:
+                await provider.release()
                 await provider.until("finished", 3)
             before = await there.items(thread)
             assert [item["type"] for item in before] == ["user_message", "assistant_message"] * 3
             assert (await there.answers(thread))[1:] == ["taken over", "once more"]
 
             sleeper.send(signal.SIGCONT)
-            await asyncio.wait_for(watching, 30)
-        finally:
-            watching.cancel()
+            events += [event async for event in stream]
         [error] = errors_of(events)
         assert events[-1] == error
         assert error["allow_retry"] is False
@@ -86,27 +91,27 @@ async def test_a_server_that_wakes_up_late_writes_nothing(
     assert "turn lost its thread" in sleeper.log()
 
 
-async def test_a_server_that_wakes_up_late_adds_nothing_to_a_turn_under_way_elsewhere(started, configure):
-    sleeper = await started.serve(configure("sleeper.toml", model="fake-n2000-d20", tools="[]", chat=CHAT))
-    other = await started.serve(configure("other.toml", model="fake-n100-d20", tools="[]", chat=CHAT))
+async def test_a_server_that_wakes_up_late_adds_nothing_to_a_turn_under_way_elsewhere(
+    started, configure, provider, store_url
+):
+    config = configure(model=f"fake-n100-h{SHOWN}", tools="[]", chat=CHAT)
+    sleeper, other = await asyncio.gather(started.serve(config), started.serve(config))
     async with sleeper.chat() as here, other.chat() as there:
         async with here.stream("threads.create", input=message("hello")) as stream:
-            thread = (await anext(stream))["thread"]["id"]
-            shown = 0
-            while shown < 20:
-                shown += is_delta(await anext(stream))
+            thread = await begin(stream, [])
             await pause(sleeper, there, thread)
 
-            taking = asyncio.create_task(say_when_free(there, thread, "go on", seconds=30))
-            try:
-                while len(await there.items(thread)) < 3:  # until its message is in
-                    await asyncio.sleep(0.05)
-                    assert not taking.done(), "it was over before the other woke up"
+            await expire_leases(store_url)
+            async with there.stream(
+                "threads.add_user_message", thread_id=thread, input=message("go on")
+            ) as taking:
+                taken = [await anext(taking)]
+                while not is_delta(taken[-1]):
+                    taken.append(await anext(taking))
                 sleeper.send(signal.SIGCONT)
-                rest = await asyncio.wait_for(_rest(stream), 30)
-                _, taken = await taking
-            finally:
-                taking.cancel()
+                rest = await _rest(stream)
+                await provider.release()
+                taken += await _rest(taking)
         assert len(errors_of(rest)) == 1
         assert not errors_of(taken)
         assert len(answer_of(taken).split()) == 100
@@ -118,35 +123,20 @@ async def test_a_server_that_wakes_up_late_adds_nothing_to_a_turn_under_way_else
         server.assert_clean("turn lost its thread")
 
 
-async def test_a_pause_shorter_than_the_lease_costs_nothing(started, configure):
-    server = await started.serve(configure(model="fake-n60-d20", tools="[]", chat="lease = 20"))
-    async with server.chat() as chat:
-        async with chat.stream("threads.create", input=message("hello")) as stream:
-            events = [await anext(stream)]
-            while not is_delta(events[-1]):
-                events.append(await anext(stream))
-            server.send(signal.SIGSTOP)
-            await asyncio.sleep(1)
-            server.send(signal.SIGCONT)
-            events += await _rest(stream)
-        assert not errors_of(events)
-        assert len(answer_of(events).split()) == 60
-    assert await server.stop() == 0
-    server.assert_clean()
-
-
-async def test_a_server_that_wakes_up_after_its_lease_goes_on_if_nobody_has_taken_the_thread(
-    started, configure
+@pytest.mark.parametrize(
+    ("lease", "seconds"), [(30, 1), (1, 2)], ids=["a pause shorter than the lease", "a longer one"]
+)
+async def test_a_pause_costs_nothing_if_nobody_has_taken_the_thread(
+    started, configure, provider, lease, seconds
 ):
-    server = await started.serve(configure(model="fake-n60-d20", tools="[]", chat=CHAT))
+    server = await started.serve(configure(model=f"fake-n60-h{SHOWN}", tools="[]", chat=f"lease = {lease}"))
     async with server.chat() as chat:
         async with chat.stream("threads.create", input=message("hello")) as stream:
-            events = [await anext(stream)]
-            thread = events[0]["thread"]["id"]
-            while not is_delta(events[-1]):
-                events.append(await anext(stream))
+            events = []
+            thread = await begin(stream, events)
             server.send(signal.SIGSTOP)
-            await asyncio.sleep(2)
+            await asyncio.sleep(seconds)
+            await provider.release()
             server.send(signal.SIGCONT)
             events += await _rest(stream)
         assert not errors_of(events)

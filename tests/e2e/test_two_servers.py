@@ -4,16 +4,17 @@ import asyncio
 
 import pytest
 
-from tests.support.client import deltas_of, say_when_free, words
+from tests.support.client import deltas_of, words
 from tests.support.serving import answer_of, errors_of, is_delta, message
+from tests.support.waiting import until, until_turns
 
 THREADS = 20
 
 
 @pytest.fixture
 async def pair(started, configure):
-    """Two servers over one database, whose model takes a few seconds to answer."""
-    config = configure(model="fake-n60-d30", tools="[]", chat="busy_wait = 0.1")
+    """Two servers over one database, whose model holds its answers back."""
+    config = configure(model="fake-n60-h10", tools="[]", chat="busy_wait = 0.1")
     servers = await asyncio.gather(started.serve(config), started.serve(config))
     yield servers
     for server in servers:
@@ -21,9 +22,9 @@ async def pair(started, configure):
         server.assert_clean()
 
 
-async def test_a_busy_thread_is_busy_on_the_other_server_too(pair):
-    one, two = pair
-    async with one.chat() as here, two.chat() as there:
+async def test_a_busy_thread_is_busy_on_the_other_server_too(pair, provider):
+    first, second = pair
+    async with first.chat() as here, second.chat() as there:
         async with here.stream("threads.create", input=message("hello")) as stream:
             events = [await anext(stream)]
             thread = events[0]["thread"]["id"]
@@ -43,9 +44,11 @@ async def test_a_busy_thread_is_busy_on_the_other_server_too(pair):
             assert await there.answers(free) == ["elsewhere"]
             assert await here.answers(free) == ["elsewhere"]
 
+            await provider.release()
             events += [event async for event in stream]
         assert not errors_of(events)
         assert answer_of(events) == words(60)
+        # what was refused is taken now
         assert answer_of(await there.say(thread, "echo: now")) == "now"
         assert await here.answers(thread) == [words(60), "now"]
         assert [item["type"] for item in await here.items(thread)] == [
@@ -54,22 +57,10 @@ async def test_a_busy_thread_is_busy_on_the_other_server_too(pair):
         ] * 2
 
 
-async def test_a_refused_message_is_taken_once_the_turn_of_the_other_server_has_ended(pair):
-    one, two = pair
-    async with one.chat() as here, two.chat() as there:
-        async with here.stream("threads.create", input=message("hello")) as stream:
-            thread = (await anext(stream))["thread"]["id"]
-            saying = say_when_free(there, thread, "echo: second", seconds=30)
-            (refused, second), _ = await asyncio.gather(saying, _rest(stream))
-        assert refused > 0
-        assert answer_of(second) == "second"
-        assert await there.answers(thread) == [words(60), "second"]
-
-
 async def test_a_thread_that_is_deleted_on_the_other_server_ends_its_turn(started, configure, provider):
-    config = configure(model="fake-n2000-d50", tools="[]", chat="lease = 1")
-    one, two = await asyncio.gather(started.serve(config), started.serve(config))
-    async with one.chat() as here, two.chat() as there:
+    config = configure(model="fake-h5", tools="[]", chat="lease = 1")  # so that the loss is soon noticed
+    first, second = await asyncio.gather(started.serve(config), started.serve(config))
+    async with first.chat() as here, second.chat() as there:
         async with here.stream("threads.create", input=message("hello")) as stream:
             thread = (await anext(stream))["thread"]["id"]
             await provider.until("open", 1)
@@ -81,7 +72,7 @@ async def test_a_thread_that_is_deleted_on_the_other_server_ends_its_turn(starte
         assert (await there.get("threads.list", limit=20, order="desc"))["data"] == []
         free, _ = await here.create("echo: still here")
         assert await here.answers(free) == ["still here"]
-    for server in (one, two):
+    for server in (first, second):
         assert await server.stop() == 0
         server.assert_clean("turn lost its thread")
 
@@ -89,10 +80,10 @@ async def test_a_thread_that_is_deleted_on_the_other_server_ends_its_turn(starte
 async def test_many_threads_at_once_across_two_servers_are_all_complete(started, configure):
     config = configure(model="fake-n40-d5", tools="[]")
     servers = await asyncio.gather(started.serve(config), started.serve(config))
-    async with servers[0].chat() as one, servers[1].chat() as two:
+    async with servers[0].chat() as first_chat, servers[1].chat() as second_chat:
 
         async def talk(number):
-            here, there = (one, two) if number % 2 else (two, one)
+            here, there = (first_chat, second_chat) if number % 2 else (second_chat, first_chat)
             thread, events = await here.create(f"hello {number}")
             second = await there.say(thread, f"echo: {number}")
             third = await here.say(thread, "and on")
@@ -103,7 +94,7 @@ async def test_many_threads_at_once_across_two_servers_are_all_complete(started,
 
         threads = await asyncio.gather(*(talk(number) for number in range(THREADS)))
         assert len(set(threads)) == THREADS
-        for chat in (one, two):
+        for chat in (first_chat, second_chat):
             for number, thread in enumerate(threads):
                 items = await chat.items(thread)
                 assert [item["type"] for item in items] == ["user_message", "assistant_message"] * 3
@@ -116,32 +107,38 @@ async def test_many_threads_at_once_across_two_servers_are_all_complete(started,
         server.assert_clean()
 
 
-async def test_a_message_waits_for_a_turn_of_the_other_server_that_soon_ends(started, configure):
-    config = configure(model="fake-n60-d20", tools="[]", chat="busy_wait = 30")
-    one, two = await asyncio.gather(started.serve(config), started.serve(config))
-    async with one.chat() as here, two.chat() as there:
+async def test_a_message_waits_for_a_turn_of_the_other_server(started, configure, provider):
+    config = configure(model="fake-n60-h10", tools="[]", chat="busy_wait = 600")
+    first, second = await asyncio.gather(started.serve(config), started.serve(config))
+    async with first.chat() as here, second.chat() as there:
         async with here.stream("threads.create", input=message("hello")) as stream:
             thread = (await anext(stream))["thread"]["id"]
-            second, first = await asyncio.gather(there.say(thread, "echo: second"), _rest(stream))
-        assert not errors_of(first)
-        assert answer_of(second) == "second"
+            saying = asyncio.create_task(there.say(thread, "echo: second"))
+            await until_turns(there, 1)
+            await provider.release()
+            rest = await _rest(stream)
+        assert not errors_of(rest)
+        assert answer_of(await saying) == "second"
         assert await there.answers(thread) == [words(60), "second"]
-    for server in (one, two):
+    for server in (first, second):
         assert await server.stop() == 0
         server.assert_clean()
 
 
-async def test_of_many_messages_to_one_thread_at_once_exactly_one_is_taken_at_a_time(pair):
-    one, two = pair
-    async with one.chat() as here, two.chat() as there:
+async def test_of_many_messages_to_one_thread_at_once_exactly_one_is_taken_at_a_time(pair, provider):
+    first, second = pair
+    async with first.chat() as here, second.chat() as there:
         thread, _ = await here.create("echo: begin")
-        responses = await asyncio.gather(
-            *(
+        calls = [
+            asyncio.create_task(
                 chat.call("threads.add_user_message", thread_id=thread, input=message(f"number {number}"))
-                for number in range(5)
-                for chat in (here, there)
             )
-        )
+            for number in range(5)
+            for chat in (here, there)
+        ]
+        await until(lambda: sum(call.done() for call in calls) == 9)
+        await provider.release()
+        responses = await asyncio.gather(*calls)
         statuses = sorted(response.status_code for response in responses)
         assert statuses == [200] + [409] * 9
         assert await there.answers(thread) == ["begin", words(60)]
@@ -154,8 +151,8 @@ async def test_two_servers_that_start_at_once_over_a_new_database_both_serve(sta
     for server in servers:
         await server.ready()
         server.assert_clean()
-    async with servers[0].chat() as one, servers[2].chat() as other:
-        thread, _ = await one.create("echo: hello")
+    async with servers[0].chat() as chat, servers[2].chat() as other:
+        thread, _ = await chat.create("echo: hello")
         assert await other.answers(thread) == ["hello"]
     for server in servers:
         assert await server.stop() == 0

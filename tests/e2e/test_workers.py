@@ -4,16 +4,15 @@ import asyncio
 import os
 import signal
 import socket
-import time
 
 import pytest
 
 from tests.support.client import answering, deltas_of, words
 from tests.support.databases import only_sqlite
-from tests.support.process import alive, install, until
+from tests.support.process import START, alive, install
 from tests.support.serving import answer_of, errors_of
+from tests.support.waiting import until
 
-SOON = 20.0
 BOTH = ("--workers", "2")
 
 about_processes = only_sqlite("how workers come and go has nothing to do with the store")
@@ -49,7 +48,7 @@ class Plugin:
                 raise RuntimeError("the tap is dry")
             if self.settings.then == "die":
                 os.kill(os.getpid(), signal.SIGKILL)
-            await asyncio.sleep(60)
+            await asyncio.sleep(600)
         yield
 """
 
@@ -84,7 +83,7 @@ async def test_each_of_two_workers_serves(started, configure):
     pids = await server.ready_workers(2)
     assert server.pid not in pids
     for pid in pids:
-        other = next(one for one in pids if one != pid)
+        [other] = set(pids) - {pid}
         os.kill(other, signal.SIGSTOP)  # so it is this one that answers
         try:
             assert await get(server) == 200
@@ -99,8 +98,8 @@ async def test_each_of_two_workers_serves(started, configure):
     server.assert_clean()
 
 
-async def test_a_turn_on_one_worker_makes_its_thread_busy_on_the_other(started, configure):
-    config = configure(model="fake-n60-d40", tools="[]", chat="busy_wait = 0.1")
+async def test_a_turn_on_one_worker_makes_its_thread_busy_on_the_other(started, configure, provider):
+    config = configure(model="fake-n60-h5", tools="[]", chat="busy_wait = 0.1")
     server = await started.serve(config, *BOTH)
     await server.ready_workers(2)
     async with server.chat() as chat, answering(chat) as (stream, events):
@@ -111,6 +110,7 @@ async def test_a_turn_on_one_worker_makes_its_thread_busy_on_the_other(started, 
                     "threads.retry_after_item", thread_id=thread, item_id=await _first(another, thread)
                 )
                 assert response.status_code == 409, response.text
+        await provider.release()
         events += [event async for event in stream]
     assert answer_of(events) == words(60)
     assert await server.stop() == 0
@@ -125,12 +125,11 @@ async def test_a_worker_that_is_killed_is_replaced(started, configure):
     os.kill(first, signal.SIGKILL)
     pids = await until(
         lambda: (found := server.workers()) and len(found) == 2 and first not in found and found,
-        30,
-        server.log,
+        otherwise=server.log,
     )
     assert second in pids
     assert await get(server) == 200  # while the new one starts
-    await until(lambda: server.log().count("url=http://") == 3, 60, server.log)
+    await until(lambda: server.log().count("url=http://") == 3, START, server.log)
     os.kill(second, signal.SIGSTOP)
     try:
         async with server.chat() as chat:
@@ -148,20 +147,22 @@ async def test_a_worker_that_is_killed_is_replaced(started, configure):
 async def test_a_signal_to_the_parent_ends_all_workers(started, configure, number):
     server = await started.serve(configure(), *BOTH)
     pids = await server.ready_workers(2)
-    assert await server.stop(number, SOON) == 0
+    assert await server.stop(number) == 0
     assert not any(map(alive, pids))
     server.assert_clean()
 
 
 @about_processes
-async def test_streams_finish_within_the_grace_when_the_parent_is_told_to_stop(started, configure):
+async def test_streams_finish_within_the_grace_when_the_parent_is_told_to_stop(started, configure, provider):
     server = await started.serve(
-        configure(model="fake-n60-d20", tools="[]", server="shutdown_grace = 60"), *BOTH
+        configure(model="fake-n60-h5", tools="[]", server="shutdown_grace = 600"), *BOTH
     )
     pids = await server.ready_workers(2)
 
     async with server.chat() as chat, answering(chat) as (stream, events):
         server.send(signal.SIGTERM)
+        await until(lambda: "stopping" in server.log(), otherwise=server.log)
+        await provider.release()
         events += [event async for event in stream]
     assert await server.wait() == 0
     assert not errors_of(events)
@@ -172,14 +173,16 @@ async def test_streams_finish_within_the_grace_when_the_parent_is_told_to_stop(s
 
 @about_processes
 async def test_ctrl_c_in_a_terminal_which_reaches_parent_and_workers_leaves_streams_their_grace(
-    started, configure
+    started, configure, provider
 ):
     server = await started.serve(
-        configure(model="fake-n60-d20", tools="[]", server="shutdown_grace = 60"), *BOTH
+        configure(model="fake-n60-h5", tools="[]", server="shutdown_grace = 600"), *BOTH
     )
     pids = await server.ready_workers(2)
     async with server.chat() as chat, answering(chat) as (stream, events):
         os.killpg(server.pid, signal.SIGINT)
+        await until(lambda: "stopping" in server.log(), otherwise=server.log)
+        await provider.release()
         events += [event async for event in stream]
     assert await server.wait() == 0
     assert not errors_of(events)
@@ -190,17 +193,16 @@ async def test_ctrl_c_in_a_terminal_which_reaches_parent_and_workers_leaves_stre
 
 @about_processes
 async def test_a_second_signal_to_the_parent_cuts_the_grace_short(started, configure):
-    config = configure(model="fake-n20000-d50", tools="[]", server="shutdown_grace = 60")
+    config = configure(model="fake-n20000-d50", tools="[]", server="shutdown_grace = 600")
     server = await started.serve(config, *BOTH)
     pids = await server.ready_workers(2)
     async with server.chat() as chat, answering(chat) as (stream, events):
         server.send(signal.SIGTERM)
-        await until(lambda: "stopping" in server.log(), 10)
+        await until(lambda: "stopping" in server.log(), otherwise=server.log)
         events += [await anext(stream) for _ in range(5)]  # it goes on
         server.send(signal.SIGTERM)
-        async with asyncio.timeout(SOON):
-            events += [event async for event in stream]
-    assert await server.wait(SOON) == 0
+        events += [event async for event in stream]
+    assert await server.wait() == 0
     assert len(errors_of(events)) == 1
     assert answer_of(events) == deltas_of(events)
     assert not any(map(alive, pids))
@@ -212,7 +214,7 @@ async def test_a_second_signal_to_the_parent_cuts_the_grace_short(started, confi
 async def test_workers_that_cannot_start_end_the_parent(started, unsteady, tmp_path, then):
     config, environ = unsteady(1, then)
     server = started.spawn(config, *BOTH, environ=environ)
-    assert await server.wait(60) == 2
+    assert await server.wait(START) == 2
     begun = starts(tmp_path)
     assert begun[0] == server.pid
     assert len(begun) <= 3, "a worker was started again"
@@ -232,7 +234,7 @@ async def test_a_replacement_that_cannot_start_ends_the_parent(started, unsteady
     pids = await server.ready_workers(2)
     assert len(starts(tmp_path)) == 3
     os.kill(pids[0], signal.SIGKILL)
-    assert await server.wait(60) == 2
+    assert await server.wait(START) == 2
     assert len(starts(tmp_path)) == 4
     assert not any(map(alive, [*pids, *starts(tmp_path)]))
     assert server.log().count("a worker could not start") == 1
@@ -243,15 +245,17 @@ async def test_a_replacement_that_cannot_start_ends_the_parent(started, unsteady
 async def test_workers_that_die_again_and_again_end_the_parent(started, configure):
     server = await started.serve(configure(), *BOTH)
     killed = set()
-    deadline = time.monotonic() + 90
-    while server.running and time.monotonic() < deadline:
+
+    def kill_one_or_see_the_end():
         ready = server.log().count("url=http://") - len(killed)
         fresh = [pid for pid in server.workers() if pid not in killed]
         if ready >= 2 and len(fresh) == 2:
             killed.add(fresh[0])
             os.kill(fresh[0], signal.SIGKILL)
-        await asyncio.sleep(0.05)
-    assert await server.wait(1) == 2
+        return not server.running
+
+    await until(kill_one_or_see_the_end, START, server.log)
+    assert await server.wait() == 2
     assert len(killed) <= 20
     assert not any(map(alive, killed))
     assert server.log().count("workers die too often") == 1
@@ -262,7 +266,7 @@ async def test_workers_that_die_again_and_again_end_the_parent(started, configur
 async def test_a_mistake_in_the_config_ends_the_start_before_there_are_workers(started, write_config):
     config = write_config('enabled = ["sqlite_store", "no_such_plugin"]\n')
     server = started.spawn(config, *BOTH)
-    assert await server.wait(60) == 2
+    assert await server.wait(START) == 2
     assert server.log().count("no_such_plugin") == len(server.log().splitlines()) == 1
     server.assert_clean()
 
@@ -272,7 +276,7 @@ async def test_a_port_that_is_taken_ends_the_start_before_there_are_workers(star
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         server = started.spawn(configure(), *BOTH, port=port)
-        assert await server.wait(60) == 2
+        assert await server.wait(START) == 2
     assert server.log().count(str(port)) == len(server.log().splitlines()) == 1
     server.assert_clean()
 
@@ -283,7 +287,7 @@ async def test_a_plugin_that_never_starts_ends_the_start_before_there_are_worker
 ):
     config, environ = unsteady(0)
     server = started.spawn(config, *BOTH, environ=environ)
-    assert await server.wait(60) == 2
+    assert await server.wait(START) == 2
     assert starts(tmp_path) == [server.pid]
     assert server.log().count("the tap is dry") == 1
     assert "worker" not in server.log()
@@ -296,7 +300,7 @@ async def test_a_database_that_cannot_be_opened_ends_the_start_before_there_are_
 ):
     (tmp_path / "chat.db").mkdir()
     server = started.spawn(configure(), *BOTH)
-    assert await server.wait(60) == 2
+    assert await server.wait(START) == 2
     assert "plugins.sqlite_store.path" in server.log()
     assert "worker" not in server.log()
     server.assert_clean("database unavailable")
@@ -311,9 +315,9 @@ async def test_a_signal_during_the_start_ends_it_at_once_and_without_a_traceback
     good = int(workers) - 1  # with workers, the parent has tried it out before
     config, environ = unsteady(good, "wait")
     server = started.spawn(config, "--workers", workers, environ=environ)
-    await until(lambda: len(starts(tmp_path)) > good, 60, server.log)
+    await until(lambda: len(starts(tmp_path)) > good, START, server.log)
     await asyncio.sleep(0.5)
-    await server.stop(number, SOON)
+    await server.stop(number)
     assert not any(map(alive, starts(tmp_path)))
     server.assert_clean()
 

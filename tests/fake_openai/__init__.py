@@ -38,8 +38,8 @@ Model names
     -dMS        pause between two network writes, in milliseconds (default 0)
     -fMS        pause before the first token, in milliseconds (default 0)
     -kN         put N tokens in one network write (default 1)
-    -hN         a streamed answer of more than N tokens stops after N, until ``POST /__release``
-                or `State.release`
+    -hN         hold a streamed answer of more than N tokens back after N, until `State.release`
+                or ``POST /__release``, whose body is a text if not all answers are meant
     Refusals by status
     -eSTATUS    answer with this HTTP status and OpenAI's error body for it
     -quota      answer 429 ``insufficient_quota``

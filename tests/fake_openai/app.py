@@ -55,7 +55,7 @@ class Upstream:
                 self.state.reset()
                 await send_json(send, 200, {})
             elif (method, path) == ("POST", "/__release"):
-                self.state.release()
+                self.state.release((await read(receive)).decode())
                 await send_json(send, 200, {})
             else:
                 raise RefusedError(f"Invalid URL ({method} {path})", status=404)
@@ -85,7 +85,8 @@ class Upstream:
                 frames = garbled(stream, behaviour) if behaviour.garbled else stream.frames()
                 if behaviour.split:
                     send = splitting(send)
-                complete = await send_stream(frames, behaviour, scope, send, watching, self.state.released)
+                release = self.state.hold(raw.decode()) if behaviour.hold_after is not None else None
+                complete = await send_stream(frames, behaviour, scope, send, watching, release)
             else:
                 complete = await wait_whole(behaviour, answer.size, scope, watching)
                 if complete and behaviour.failed_after is not None and behaviour.failed_after <= answer.size:

@@ -18,7 +18,8 @@ class State:
     ``-vN``, ``-wN``, ``-xN`` or ``-zN``; aborted: answers whose client went away first, silent ones
     (``-sN``) too; open: answers under way now; requests: all POSTs to an API; failures: scripted
     errors given, by model name with ``-tN``; signatures: those of the tool calls made by signing
-    models, by the call's id; released: set when answers of ``-hN`` are no longer held back.
+    models, by the call's id; released: answers to requests that hold one of these texts are not held
+    back by ``-hN``.
     """
 
     started: int = 0
@@ -28,7 +29,8 @@ class State:
     requests: int = 0
     failures: Counter[str] = field(default_factory=Counter)
     signatures: dict[str, str] = field(default_factory=dict)
-    released: asyncio.Event = field(default_factory=asyncio.Event)
+    released: set[str] = field(default_factory=set)
+    _held: dict[asyncio.Event, str] = field(default_factory=dict)
     log: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=KEPT_REQUESTS))
 
     def record(self, path: str, headers: dict[str, str], body: Any) -> None:
@@ -56,9 +58,20 @@ class State:
         else:
             self.finished += 1
 
-    def release(self) -> None:
-        """Continue the answers that ``-hN`` holds back; later answers are not held back."""
-        self.released.set()
+    def hold(self, request: str) -> asyncio.Event:
+        """Hold the answer to a request back; the event is set when it is released."""
+        release = asyncio.Event()
+        if any(text in request for text in self.released):
+            release.set()
+        self._held[release] = request
+        return release
+
+    def release(self, text: str = "") -> None:
+        """Let answers go on that ``-hN`` holds back, also those that begin later: to requests with this text."""
+        self.released.add(text)
+        for release, request in self._held.items():
+            if text in request:
+                release.set()
 
     def stats(self) -> dict[str, Any]:
         """Return the counters as JSON-able data."""

@@ -42,9 +42,9 @@ async def _pause(watching: asyncio.Task[None], seconds: float) -> bool:
     return watching.done()
 
 
-async def _held(watching: asyncio.Task[None], released: asyncio.Event) -> bool:
-    """Wait until held answers are released; return True if the client disconnected meanwhile."""
-    releasing = asyncio.create_task(released.wait())
+async def _held(watching: asyncio.Task[None], release: asyncio.Event) -> bool:
+    """Wait until the answer is released; True if the client went away meanwhile."""
+    releasing = asyncio.create_task(release.wait())
     await asyncio.wait({watching, releasing}, return_when=asyncio.FIRST_COMPLETED)
     releasing.cancel()
     return watching.done()
@@ -113,9 +113,9 @@ async def send_stream(
     scope: Scope,
     send: Send,
     watching: asyncio.Task[None],
-    released: asyncio.Event,
+    release: asyncio.Event | None = None,
 ) -> bool:
-    """Send frames, each with whether it is a token, at the model's pace; `released` ends ``-hN``.
+    """Send frames, each with whether it is a token, at the model's pace; `release` ends ``-hN``.
 
     Returns False if the client disconnected before the end.
     """
@@ -138,7 +138,7 @@ async def send_stream(
                 if pending:
                     await send({"type": "http.response.body", "body": b"".join(pending), "more_body": True})
                     pending = []
-                if tokens == behaviour.hold_after and await _held(watching, released):
+                if release is not None and tokens == behaviour.hold_after and await _held(watching, release):
                     return False
                 if await _pause(watching, behaviour.pause if tokens else behaviour.first_pause):
                     return False

@@ -187,11 +187,18 @@ class Upstream(Process):
         async with httpx.AsyncClient(timeout=LIMIT, trust_env=False, verify=False) as http:
             return dict((await http.get(address)).json())
 
-    async def release(self) -> None:
-        """Let the answers go on that it holds back."""
-        address = self.url.removesuffix("/v1") + "/__release"
+    async def release(self, text: str = "") -> None:
+        """Let the answers go on that it holds back, to requests with a text; those that begin later too."""
+        await self._post("/__release", text)
+
+    async def reset(self) -> None:
+        """Set its counters to zero, and have it hold answers back again."""
+        await self._post("/__reset")
+
+    async def _post(self, path: str, content: str = "") -> None:
         async with httpx.AsyncClient(timeout=LIMIT, trust_env=False, verify=False) as http:
-            assert (await http.post(address)).status_code == 200
+            response = await http.post(self.url.removesuffix("/v1") + path, content=content)
+            assert response.status_code == 200, response.text
 
     async def until(self, counter: str, at_least: int, seconds: float = LIMIT) -> dict[str, Any]:
         """Wait until a counter has reached a value, and return all counters."""

@@ -122,6 +122,19 @@ async def test_an_answer_is_held_back_until_it_is_released(
     assert b"w3 " in b"".join(await chunks(raw, api, "fake-n4-h2"))
 
 
+async def test_answers_are_released_by_a_text_of_their_requests(
+    raw: httpx2.AsyncClient, upstream: Serving
+) -> None:
+    one, two = (asyncio.create_task(chunks(raw, "chat", "fake-h0", said)) for said in ("one", "two"))
+    await until(lambda: upstream.state.open == 2)
+    assert (await raw.post("/__release", content=b'"two"')).status_code == 200
+    await two
+    await chunks(raw, "chat", "fake-h0", "two")
+    assert not one.done()
+    upstream.state.release("one")
+    await one
+
+
 async def test_a_client_may_leave_while_its_answer_is_held_back(
     raw: httpx2.AsyncClient, upstream: Serving
 ) -> None:
