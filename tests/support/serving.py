@@ -13,7 +13,7 @@ from chatkit.types import ThreadStreamEvent
 from pydantic import TypeAdapter
 
 from chatrack.assembly import assemble, running
-from chatrack.chat import ChatrackServer
+from chatrack.chat.server import ChatrackServer
 from chatrack.http.app import create_app
 from chatrack.http.process import bind
 from chatrack.http.protocol import Protocol

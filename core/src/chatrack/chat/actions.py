@@ -12,10 +12,11 @@ from chatkit.types import (
     WidgetItem,
 )
 
+from chatrack.chat.errors import RESTARTING
 from chatrack.chat.turns.handler import TurnHandler
 from chatrack.chat.turns.session import TurnSession
 from chatrack.chat.turns.turn import Turn
-from chatrack.errors import BadRequest, RequestError
+from chatrack.errors import BadRequest, RequestError, Unavailable
 from chatrack.interfaces import ActionCall, ActionHandler, RequestContext, Store
 from chatrack.interfaces.records import dump, is_hidden
 
@@ -49,6 +50,8 @@ class CustomActionHandler(TurnHandler):
         Raises:
             RequestError: the action was refused, or failed.
         """
+        if turn.cancel_reason == "shutdown":
+            raise Unavailable(RESTARTING, retry_after=5)
         if turn.outcome != "completed":
             raise turn.error if isinstance(turn.error, RequestError) else RequestError("The action failed.")
         item = None if self._item is None or is_hidden(self._item) else self._item

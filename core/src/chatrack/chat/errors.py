@@ -12,6 +12,7 @@ from chatrack.models.failures import as_model_failure
 INTERRUPTED = ErrorEvent(
     message="The server is restarting and stopped this answer. You can try again.", allow_retry=True
 )
+RESTARTING = "The server is restarting."
 TAKEN_OVER = "This conversation went on elsewhere. Reload it to see its current state."
 
 

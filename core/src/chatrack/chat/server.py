@@ -103,7 +103,8 @@ class ChatrackServer(ChatKitServer[RequestContext]):
     ) -> AsyncGenerator[ThreadStreamEvent | TextDelta]:
         """Yield the events of the agents' answer, for a turn that has its thread.
 
-        ChatKit's own method gets the context of a request and yields text as pydantic events. An answer also needs
+        For code that drives a turn of its own: the turns of `process` get their handlers from the builder. ChatKit's
+        own method gets the context of a request and yields text as pydantic events. An answer also needs
         the turn's writer, and text is too frequent for that.
 
         Args:
@@ -111,7 +112,8 @@ class ChatrackServer(ChatKitServer[RequestContext]):
             input_user_message: the message to answer; it is stored already.
             context: the turn.
         """
-        return self._builder.agent_handler(input_user_message).events(context)
+        options = None if input_user_message is None else input_user_message.inference_options
+        return self._builder.agent_handler(options).events(context)
 
     async def _run_sync_action(self, request: ThreadsSyncCustomActionReq, context: RequestContext) -> bytes:
         """Run an action as a turn whose events nobody sees, and return the JSON that answers it."""

@@ -39,7 +39,7 @@ from chatrack.ids import new_id
 from chatrack.interfaces import RequestContext
 from chatrack.interfaces.records import record_to_item, thread_to_record
 
-Built: TypeAlias = tuple[TurnRequest, TurnHandler]
+RequestAndHandler: TypeAlias = tuple[TurnRequest, TurnHandler]
 
 
 class TurnBuilder:
@@ -56,7 +56,7 @@ class TurnBuilder:
         self._chat = assembly.config.chat
         self._options_event = StreamOptionsEvent(stream_options=stream_options)
 
-    async def build(self, request: StreamingReq, context: RequestContext) -> Built:
+    async def build(self, request: StreamingReq, context: RequestContext) -> RequestAndHandler:
         """Build the turn of a request.
 
         Raises:
@@ -75,15 +75,15 @@ class TurnBuilder:
                 thread = await self._store.load_thread(params.thread_id, context)
                 check_result(params.result)
                 output = ClientToolOutput(self._store, params.result)
-                return self._follow_up(thread), self.agent_handler(None, user_input=output)
+                return self._without_message(thread), self.agent_handler(user_input=output)
             case ThreadsAddStructuredInputReq(params=params):
                 thread = await self._store.load_thread(params.thread_id, context)
                 item = await self._store.load_item(thread.id, params.item_id, context)
                 if not isinstance(item, StructuredInputItem):
-                    raise BadRequest("This item asks for no input.", field="params.item_id")
+                    raise BadRequest("This item does not ask for input.", field="params.item_id")
                 submission = clean_answers(params.input, self._chat)
                 answers = StructuredAnswers(self._store, item.id, submission)
-                return self._follow_up(thread), self.agent_handler(None, user_input=answers)
+                return self._without_message(thread), self.agent_handler(user_input=answers)
             case ThreadsCustomActionReq():
                 return await self.build_action(request, context)
             case _:
@@ -99,11 +99,11 @@ class TurnBuilder:
         """
         thread = await self._store.load_thread(request.params.thread_id, context)
         handler = await find_action(request, context, store=self._store, actions=self._assembly.actions)
-        return self._follow_up(thread), handler
+        return self._without_message(thread), handler
 
     def agent_handler(
         self,
-        message: UserMessageItem | None,
+        options: InferenceOptions | None = None,
         *,
         strict: bool = False,
         user_input: UserInput | None = None,
@@ -111,15 +111,14 @@ class TurnBuilder:
         """Return a handler for one turn of the agents.
 
         Args:
-            message: the message to answer, with the user's choice of model and tool.
+            options: the user's choice of model and tool.
             strict: whether to refuse a choice that is not offered, instead of ignoring it.
             user_input: the input that the agent waited for.
 
         Raises:
             BadRequest: the choice is not offered.
         """
-        options = InferenceOptions() if message is None else message.inference_options
-        default_agent = apply_inference_options(self._assembly, options, strict=strict)
+        default_agent = apply_inference_options(self._assembly, options or InferenceOptions(), strict=strict)
         return AgentHandler(
             AgentResolver(default_agent, self._assembly.agents.values()),
             store=self._store,
@@ -128,9 +127,11 @@ class TurnBuilder:
             user_input=user_input,
         )
 
-    async def _create_thread(self, given: UserMessageInput, context: RequestContext) -> Built:
+    async def _create_thread(
+        self, message_input: UserMessageInput, context: RequestContext
+    ) -> RequestAndHandler:
         thread = ThreadMetadata(id=new_id("thread"), created_at=now())
-        request, handler = await self._add_message(thread, given, context)
+        request, handler = await self._add_message(thread, message_input, context)
         assert request.message is not None
         thread = thread.model_copy(update={"title": title_from_message(request.message, self._chat)})
         created = ThreadCreatedEvent(thread=Thread(**thread.model_dump(), items=Page()))
@@ -145,9 +146,10 @@ class TurnBuilder:
         return request, handler
 
     async def _add_message(
-        self, thread: ThreadMetadata, given: UserMessageInput, context: RequestContext
-    ) -> Built:
-        message = clean_message(given, self._chat)
+        self, thread: ThreadMetadata, message_input: UserMessageInput, context: RequestContext
+    ) -> RequestAndHandler:
+        message = clean_message(message_input, self._chat)
+        handler = self.agent_handler(message.inference_options, strict=True)
         attachments = []
         for attachment_id in message.attachments:
             try:
@@ -164,7 +166,6 @@ class TurnBuilder:
             quoted_text=message.quoted_text,
             inference_options=message.inference_options,
         )
-        handler = self.agent_handler(item, strict=True)
         check_size(item, self._chat.max_message, field="params.input")
         request = TurnRequest(
             thread=thread,
@@ -175,7 +176,9 @@ class TurnBuilder:
         )
         return request, handler
 
-    async def _retry(self, thread: ThreadMetadata, item_id: str, context: RequestContext) -> Built:
+    async def _retry(
+        self, thread: ThreadMetadata, item_id: str, context: RequestContext
+    ) -> RequestAndHandler:
         record = await self._store.load_item_record(thread.id, item_id, context)
         message = record_to_item(record)
         if not isinstance(message, UserMessageItem):
@@ -186,9 +189,9 @@ class TurnBuilder:
             message=message,
             history_end_seq=record.seq + 1,
         )
-        return request, self.agent_handler(message)
+        return request, self.agent_handler(message.inference_options)
 
-    def _follow_up(self, thread: ThreadMetadata) -> TurnRequest:
+    def _without_message(self, thread: ThreadMetadata) -> TurnRequest:
         """Return the request of a turn that begins without a message."""
         return TurnRequest(thread=thread, initial_events=[self._options_event])
 

@@ -23,7 +23,7 @@ def check(path: Path) -> None:
     """
     assembly = assemble(path)
     logs.configure("warning", assembly.config.server.log_format)
-    from chatrack.chat import ChatrackServer
+    from chatrack.chat.server import ChatrackServer
     from chatrack.http.app import create_app  # late: a config with mistakes is reported without loading them
 
     create_app(ChatrackServer(assembly))

@@ -15,6 +15,9 @@ from chatrack.cli.report import report
 
 _log = structlog.get_logger(source="chatrack")
 
+_STOP_TIMEOUT = 30
+"""Seconds after the grace in which a worker ends by itself, even if its database does not answer."""
+
 
 def serve(path: Path, options: dict[str, Any], *, verbose: bool) -> int:
     """Serve until a signal stops the server.
@@ -69,5 +72,5 @@ def _serve_with_workers(
         sock,
         work,
         report=functools.partial(report, verbose=verbose),
-        stop_after=settings.shutdown_grace + 15,
+        stop_after=settings.shutdown_grace + _STOP_TIMEOUT,
     ).run()

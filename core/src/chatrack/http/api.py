@@ -10,7 +10,7 @@ from litestar import Request, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from chatrack.chat import ChatrackServer
+from chatrack.chat.server import ChatrackServer
 from chatrack.errors import PayloadTooLarge, UnsupportedMediaType
 from chatrack.http.problems import request_id
 from chatrack.http.sse import SSEResponse

@@ -7,7 +7,7 @@ from litestar.config.cors import CORSConfig
 from litestar.types import ASGIApp, ControllerRouterHandler
 
 from chatrack.assembly import Assembly
-from chatrack.chat import ChatrackServer
+from chatrack.chat.server import ChatrackServer
 from chatrack.http.access import AccessLog
 from chatrack.http.api import api_route
 from chatrack.http.auth_guard import auth_guard

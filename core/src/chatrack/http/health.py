@@ -9,7 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.response.base import ASGIResponse
 
 import chatrack
-from chatrack.chat import ChatrackServer
+from chatrack.chat.server import ChatrackServer
 from chatrack.errors import RequestError
 from chatrack.http.auth_guard import PUBLIC
 

@@ -12,7 +12,7 @@ import uvicorn
 
 import chatrack
 from chatrack.assembly import Assembly, running
-from chatrack.chat import ChatrackServer
+from chatrack.chat.server import ChatrackServer
 from chatrack.errors import ConfigError
 from chatrack.http.app import create_app
 from chatrack.http.protocol import Protocol

@@ -9,7 +9,7 @@ from chatrack.interfaces.user import User
 
 
 class Authenticator(ABC):
-    """TurnManager a connection's credentials into a user.
+    """Turns a connection's credentials into a user.
 
     Authenticators are tried in the order of `enabled`. ::
 

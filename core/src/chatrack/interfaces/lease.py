@@ -11,9 +11,9 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         thread_id: the thread.
         turn_id: the turn that holds it.
-        fence: grows with every acquisition; every write of the turn carries it, and a smaller one is refused.
+        fence: grows with every acquisition; a write with the fence of an earlier acquisition is refused.
         user: whose thread it is.
-        interrupted: the turn that held it before died and never gave it back.
+        interrupted: the turn that held it before ended without releasing it: its process died.
     """
 
     thread_id: str

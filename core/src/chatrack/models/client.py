@@ -40,7 +40,7 @@ class Client(openai.AsyncOpenAI):
 
     limits = Limits()
     retries = 0
-    """The number of retries after a response of 429 or 5xx, or a failed connection."""
+    """The number of retries after the faults `rate_limited` and `unavailable`."""
 
     def __init__(self, **options: Any) -> None:
         # docs/upstream.md: no-total-timeout
@@ -88,7 +88,7 @@ class Client(openai.AsyncOpenAI):
             except TimeoutError as error:
                 raise deliver_queued_first(ModelFailure("first_token_timeout")) from error
             except openai.APIError as error:
-                if self._refused_encrypted_reasoning(error, options):
+                if self._note_reasoning_refusal(error, options):
                     continue
                 failure = as_model_failure(error)
                 assert failure is not None
@@ -119,9 +119,10 @@ class Client(openai.AsyncOpenAI):
         delay: float = min(MAX_RETRY_DELAY, RETRY_DELAY * 2**attempt)
         return delay * random.uniform(0.75, 1)  # noqa: S311  (jitter, not a secret)
 
-    # Models without reasoning refuse requests that include it, and their names do not tell which they are.
+    # Models without reasoning refuse requests that include it. The names of some tell; the others are remembered here
+    # after they have refused.
 
-    def _refused_encrypted_reasoning(self, error: openai.APIError, options: Any) -> bool:
+    def _note_reasoning_refusal(self, error: openai.APIError, options: Any) -> bool:
         body = options.json_data
         if not isinstance(error, openai.BadRequestError) or not isinstance(body, dict):
             return False

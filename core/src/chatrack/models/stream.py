@@ -29,11 +29,11 @@ REQUEST_STARTED = "chatrack.request_started"
 """The extension of an HTTP response with the time of its request, on the loop's clock."""
 
 
-class _ResponseReader(ABC):
+class _StreamReader(ABC):
     """Reads one streamed response. Failures are `ModelFailure`s, raised after the events before them.
 
     Args:
-        stream: the client's stream.
+        stream: the openai client's stream.
     """
 
     # docs/upstream.md: slow-client
@@ -64,10 +64,10 @@ class _ResponseReader(ABC):
         try:
             while (chunk := await self._read(chunks, started + limits.total, limits.idle)) is not None:
                 for data in self._feed(decoder, chunk):
-                    for event in self._decode(data):
+                    for event in self._handle_data(data):
                         yield event
             for data in decoder.end():
-                for event in self._decode(data):
+                for event in self._handle_data(data):
                     yield event
             if self.fault is not None:
                 raise self.failure(self.fault)
@@ -84,7 +84,7 @@ class _ResponseReader(ABC):
         except ValueError as error:
             raise self.failure("broken") from error
 
-    def _decode(self, data: bytes) -> tuple[Any, ...]:
+    def _handle_data(self, data: bytes) -> tuple[Any, ...]:
         if data.startswith(b"[DONE]"):
             self.finished = True
             return ()  # the body is read to its end, so that the connection can be reused
@@ -98,11 +98,11 @@ class _ResponseReader(ABC):
             ModelFailure: the data cannot be parsed, or reports a failure.
         """
 
-    async def _read(self, chunks: AsyncIterator[bytes], end: float, idle: float) -> bytes | None:
+    async def _read(self, chunks: AsyncIterator[bytes], total_deadline: float, idle: float) -> bytes | None:
         if self.first_token_deadline is not None:
-            deadline = min(end, self.first_token_deadline)
+            deadline = min(total_deadline, self.first_token_deadline)
         else:
-            deadline = min(end, asyncio.get_running_loop().time() + idle)
+            deadline = min(total_deadline, asyncio.get_running_loop().time() + idle)
         try:
             return await self._read_deadline.read(anext(chunks, None), deadline)
         except TimeoutError as error:
@@ -144,7 +144,7 @@ class _ResponseReader(ABC):
         )
 
 
-class _ResponsesReader(_ResponseReader):
+class _ResponsesReader(_StreamReader):
     def __init__(self, stream: AsyncStream[Any]) -> None:
         super().__init__(stream)
         self._ids = CallIds.of(self.request_body)
@@ -192,7 +192,7 @@ class _ResponsesReader(_ResponseReader):
             return (_EVENT_CLASSES[kind].model_construct(**parsed),)  # unvalidated, as the client does
 
     def _assign_ids(self, output: list[Any]) -> None:
-        # Output indexes may differ here: of calls with the same provider's id, the first is the first.
+        # Output indexes may differ here, so calls that share a provider's id are matched in order.
         call_ids: dict[str, list[str]] = {}
         for (provider_id, _), call_id in self._calls.items():
             call_ids.setdefault(provider_id, []).append(call_id)
@@ -202,7 +202,7 @@ class _ResponsesReader(_ResponseReader):
             item["call_id"] = assigned.pop(0) if assigned else self._ids.unique(provider_id)
 
 
-class _ChatReader(_ResponseReader):
+class _ChatReader(_StreamReader):
     def __init__(self, stream: AsyncStream[Any]) -> None:
         super().__init__(stream)
         self._calls = ChatCalls(CallIds.of(self.request_body))

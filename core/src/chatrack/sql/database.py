@@ -25,7 +25,7 @@ _ATTEMPTS = 8
 """How often a transaction is tried that concurrent transactions make fail."""
 
 STOP_TIMEOUT = 5.0
-"""Seconds that a database that no longer answers holds up the end of the process, for statements and for connections."""
+"""Seconds that `stop` waits for running statements, and again for connections to close."""
 
 _DEFAULT_POOL = Pool()
 _SELECT_ONE: Select[Any] = select(literal_column("1"))
@@ -214,14 +214,12 @@ class Database:
         try:
             yield
         except Exception as error:
-            reason = (
-                "no connection is free"
-                if isinstance(error, PoolTimeout)
-                else self.backend.unavailable_reason(error)
-            )
-            if reason is None:
+            reason = self.backend.unavailable_reason(error)
+            if isinstance(error, PoolTimeout):  # this process is busy; the database may be fine
+                _log.warning("no database connection is free", database=self.label)
+            elif reason is None:
                 raise
-            if self._available:
+            elif self._available:
                 self._available = False
                 _log.error("database unavailable", database=self.label, reason=reason)
             raise Unavailable("The database cannot be reached right now.", retry_after=5) from error
@@ -237,4 +235,4 @@ def _log_failure(task: "asyncio.Task[Any]") -> None:
     error = task.exception()
     # Chatrack's own errors are answers to the caller, who no longer wants one.
     if error is not None and not isinstance(error, ChatrackError):
-        _log.error("a statement failed after its request was gone", exc_info=error)
+        _log.error("database work failed after its caller was cancelled", exc_info=error)

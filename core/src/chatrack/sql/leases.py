@@ -24,7 +24,7 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         lease: the lease.
-        next_seq: the sequence of the thread's next item.
+        next_seq: the sequence number of the thread's next item.
     """
 
     lease: Lease
@@ -97,11 +97,13 @@ async def find_held(connection: AsyncConnection, thread_id: str, turn_id: str, u
 async def check(connection: AsyncConnection, lease: Lease) -> int:
     """Check that a lease is still held; nobody can take it until the transaction ends.
 
+    A lease that has expired, and that no other turn has acquired, still counts as held.
+
     Returns:
-        The sequence of the thread's next item.
+        The sequence number of the thread's next item.
 
     Raises:
-        LeaseLost: another turn holds it, or the thread was deleted.
+        LeaseLost: another turn holds it, it was released, or the thread was deleted.
     """
     next_seqs = await _lock(connection, _LOCK, [lease])
     if lease.thread_id not in next_seqs or not await _held_threads(connection, [lease]):
@@ -117,7 +119,7 @@ async def check_many(connection: AsyncConnection, leases: Sequence[Lease]) -> di
     Returns:
         For each turn that holds its thread, the sequence of the next item.
     """
-    next_seqs = await _lock(connection, _LOCK_UNLOCKED, leases)
+    next_seqs = await _lock(connection, _LOCK_SKIP_LOCKED, leases)
     held = await _held_threads(connection, leases)
     return {turn: next_seqs[thread] for turn, thread in held.items() if thread in next_seqs}
 
@@ -128,7 +130,7 @@ async def renew(connection: AsyncConnection, leases: Sequence[Lease], seconds: f
     Returns:
         The turn ids of the leases that are held, renewed or not.
     """
-    locked = await _lock(connection, _LOCK_UNLOCKED, leases)
+    locked = await _lock(connection, _LOCK_SKIP_LOCKED, leases)
     held = await _held_threads(connection, leases)
     renewed = [lease for lease in leases if lease.turn_id in held and lease.thread_id in locked]
     if renewed:
@@ -150,7 +152,7 @@ async def _lock(
 
     Args:
         connection: inside a transaction.
-        statement: `_LOCK`, or `_LOCK_UNLOCKED`; both lock in the order of the ids, which avoids deadlocks.
+        statement: `_LOCK`, or `_LOCK_SKIP_LOCKED`; both lock in the order of the ids, which avoids deadlocks.
         leases: the leases.
 
     Returns:
@@ -194,7 +196,7 @@ _THREADS = (
     .order_by(threads.c.id)
 )
 _LOCK = _THREADS.with_for_update()
-_LOCK_UNLOCKED = _THREADS.with_for_update(skip_locked=True)
+_LOCK_SKIP_LOCKED = _THREADS.with_for_update(skip_locked=True)
 _IDENTITY = tuple_(leases.c.thread_id, leases.c.turn_id, leases.c.fence, leases.c.tenant_id, leases.c.user_id)
 _IS_GIVEN = (leases.c.thread_id.in_(_THREAD_IDS), _IDENTITY.in_(bindparam("leases", expanding=True)))
 _HELD = select(leases.c.thread_id, leases.c.turn_id).where(*_IS_GIVEN)

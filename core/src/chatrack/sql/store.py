@@ -124,8 +124,8 @@ class SQLStore(Store):
             for attachment in attachments:
                 await attachment_rows.claim(connection, attachment, user)
             if grant.lease.interrupted:
-                retried = await item_rows.drop_uncommitted(connection, thread_id, user=user)
-                if not retried:  # an interrupted retry leaves the complete old answer: no need for a marker
+                dropped = await item_rows.drop_uncommitted(connection, thread_id, user=user)
+                if not dropped:  # an interrupted retry leaves the complete old answer: no need for a marker
                     opening_items = [*after_interruption, *opening_items]
             await item_rows.put(connection, self.database, opening_items, user=user, next_seq=grant.next_seq)
             if not opening_items:
@@ -308,7 +308,7 @@ class SQLStore(Store):
         )
 
     async def _put(self, work: Callable[[AsyncConnection], Awaitable[None]]) -> None:
-        """Run a transaction that inserts a row unless the user has one of this id.
+        """Run a transaction that inserts a row, or updates the one that the user has of this id.
 
         Raises:
             NotFound: the id is another user's.

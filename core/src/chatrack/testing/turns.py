@@ -1,4 +1,4 @@
-"""TurnManager: begun and ended as a whole, retried without losing the old answer."""
+"""Turns: begun and ended as a whole, retried without losing the old answer."""
 
 import asyncio
 from typing import Any

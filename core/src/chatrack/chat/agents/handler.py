@@ -26,14 +26,14 @@ from chatrack.models.failures import as_model_failure
 
 
 class AgentHandler(TurnHandler):
-    """Lets the entry agent, and those that it hands over to, answer.
+    """Runs the entry agent, and the agents that it hands over to.
 
     Args:
         resolver: the agents.
         store: where the thread is.
         chat: the settings `[chat]`.
         titles: names new threads, if a model is to do so.
-        user_input: the input of the user that the agent waited for, if that is what the turn begins with.
+        user_input: the user's reply that the turn begins with, if the agent waited for one.
     """
 
     usage: UsageTracker
@@ -65,7 +65,7 @@ class AgentHandler(TurnHandler):
         if self._user_input is None:
             return ()
         item = await self._user_input.complete(session)
-        await session.writer.store_answer(item)
+        await session.writer.store_user_input(item)
         return [ThreadItemReplacedEvent(item=item)]
 
     async def events(self, session: TurnSession) -> AsyncGenerator[ThreadStreamEvent | TextDelta]:
@@ -84,8 +84,9 @@ class AgentHandler(TurnHandler):
         history = ThreadHistory(self._store, self._chat.history_tokens, session)
         items = await history.load()
         agent = self._resolver.default_agent.agent
+        # What the Agents SDK calls turns: calls of a model.
         max_turns = self._resolver.default_agent.spec.max_turns
-        while True:
+        while True:  # once, and again with a shorter history if the input was too long
             run = self._run = Runner.run_streamed(
                 agent,
                 items,

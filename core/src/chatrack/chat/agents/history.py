@@ -43,7 +43,7 @@ def trim_history(records: Sequence[ItemRecord], budget: int, *, keep: float = KE
 
 
 def count_tokens(records: Sequence[ItemRecord]) -> int:
-    """Return about how many tokens records are."""
+    """Estimate the tokens of records."""
     return sum(math.ceil(len(record.data) / CHARACTERS_PER_TOKEN) for record in records)
 
 
@@ -70,7 +70,7 @@ class ThreadHistory:
         return await to_input_items(self._records)
 
     async def shorten(self) -> bool:
-        """Drop the older half, for this turn and later ones.
+        """Drop at least the older half, in whole turns, for this turn and later ones.
 
         Returns:
             Whether anything was dropped.
@@ -79,7 +79,8 @@ class ThreadHistory:
         if self._shortened:
             return False
         self._shortened = True
-        newest = trim_history(records, max(1, count_tokens(records) - 1), keep=0.5)
+        just_too_small = max(1, count_tokens(records) - 1)
+        newest = trim_history(records, just_too_small, keep=0.5)
         if len(newest) == len(records):
             return False
         await self._start_at(newest[0])
@@ -87,16 +88,17 @@ class ThreadHistory:
         return True
 
     async def _load_records(self) -> Sequence[ItemRecord]:
-        end_seq, budget = self._session.request.history_end_seq, self._budget * CHARACTERS_PER_TOKEN
+        end_seq = self._session.request.history_end_seq
+        max_characters = self._budget * CHARACTERS_PER_TOKEN
         thread_id, context = self._session.thread_id, self._session.context
-        records = await self._store.load_history(thread_id, context, before=end_seq, budget=budget)
-        outside = not records
-        if outside:  # the retry of a message from before the window
+        records = await self._store.load_history(thread_id, context, before=end_seq, budget=max_characters)
+        before_window = not records
+        if before_window:  # the retry of a message from before the window
             records = await self._store.load_history(
-                thread_id, context, first=0, before=end_seq, budget=budget
+                thread_id, context, first=0, before=end_seq, budget=max_characters
             )
         newest = trim_history(records, self._budget)
-        if newest and (outside or newest[0].seq != records[0].seq):
+        if newest and (before_window or newest[0].seq != records[0].seq):
             await self._start_at(newest[0])
         return newest
 

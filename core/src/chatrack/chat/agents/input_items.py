@@ -32,7 +32,7 @@ MODEL_ITEM = "chatrack.model_item"
 SOURCE_MODEL = "chatrack.source_model"
 """The key of an input item that names the model it came from; removed before a model sees the item."""
 
-NO_RESULT = "No result was recorded: the turn was interrupted before the tool had finished."
+NO_RESULT = "No result was recorded because the turn was interrupted. The tool may have finished."
 
 
 def model_item_content(item: dict[str, Any], model: str) -> dict[str, Any]:
@@ -53,12 +53,12 @@ async def to_input_items(records: Sequence[ItemRecord]) -> list[TResponseInputIt
     """
     converter = _Converter()
     output: list[TResponseInputItem] = []
-    taken: set[str] = set()
+    used_ids: set[str] = set()
     # Turn by turn: a call has its result in the same turn, and another turn may use the same id.
     for turn_id, turn in groupby(records, key=lambda record: record.turn_id):
         items = [item for record in turn if (item := _decode(record)) is not None]
         converted = await converter.to_agent_input(items)
-        output += pair_tool_calls(_rename_repeated_calls(converted, taken, str(turn_id)))
+        output += pair_tool_calls(_rename_repeated_calls(converted, used_ids, str(turn_id)))
     return output
 
 
@@ -74,13 +74,13 @@ def _decode(record: ItemRecord) -> ThreadItem | None:
 
 
 def _rename_repeated_calls(
-    items: Sequence[TResponseInputItem], taken: set[str], turn_id: str
+    items: Sequence[TResponseInputItem], used_ids: set[str], turn_id: str
 ) -> list[TResponseInputItem]:
     """Rename the calls of a turn whose ids an earlier turn has used: some providers count from one each time."""
-    raws: Sequence[Any] = items
+    raws: Sequence[Any] = items  # typed loosely, to read any key
     ids = {raw["call_id"] for raw in raws if raw.get("type") == "function_call"}
-    new_ids = {call_id: short_call_id(f"{turn_id} {call_id}") for call_id in ids & taken}
-    taken |= ids
+    new_ids = {call_id: short_call_id(f"{turn_id} {call_id}") for call_id in ids & used_ids}
+    used_ids |= ids
     renamed: list[Any] = [
         {**raw, "call_id": new_ids[raw["call_id"]]} if raw.get("call_id") in new_ids else raw for raw in raws
     ]
@@ -88,7 +88,7 @@ def _rename_repeated_calls(
 
 
 def short_call_id(text: str) -> str:
-    """Return a call id made of a text that every provider accepts: the strictest wants nine letters and digits."""
+    """Derive from a text a call id that every provider accepts: the strictest wants nine letters and digits."""
     return hashlib.sha256(text.encode(errors="replace")).hexdigest()[:9]
 
 
@@ -102,7 +102,7 @@ def pair_tool_calls(items: Sequence[TResponseInputItem]) -> list[TResponseInputI
     calls: dict[str, list[TResponseInputItem]] = {}
     """The calls whose results are awaited, by id, each after its reasoning."""
     results: dict[str, TResponseInputItem] = {}
-    between: list[TResponseInputItem] = []
+    deferred: list[TResponseInputItem] = []
     """What tools showed before the last of the calls had its result."""
     reasoning: list[TResponseInputItem] = []
     """Reasoning whose output comes next."""
@@ -114,11 +114,11 @@ def pair_tool_calls(items: Sequence[TResponseInputItem]) -> list[TResponseInputI
             results.get(call_id) or {"type": "function_call_output", "call_id": call_id, "output": NO_RESULT}
             for call_id in calls
         )
-        output.extend(between)
-        for part in (calls, results, between):
+        output.extend(deferred)
+        for part in (calls, results, deferred):
             part.clear()
 
-    raws: Sequence[Any] = items
+    raws: Sequence[Any] = items  # typed loosely, to read any key
     last_result = {
         raw["call_id"]: index for index, raw in enumerate(raws) if raw.get("type") == "function_call_output"
     }
@@ -133,15 +133,17 @@ def pair_tool_calls(items: Sequence[TResponseInputItem]) -> list[TResponseInputI
             reasoning.append(item)
             continue
         from_model = raw.get("role") == "assistant" or SOURCE_MODEL in raw
-        awaited = any(call_id not in results and last_result.get(call_id, -1) > index for call_id in calls)
+        has_pending_result = any(
+            call_id not in results and last_result.get(call_id, -1) > index for call_id in calls
+        )
         if kind == "function_call":
-            if results and not awaited:
+            if results and not has_pending_result:
                 flush()
             calls[raw["call_id"]] = [*reasoning, item]
         elif from_model and not results:
             output += [*reasoning, item]  # of the same response as the calls, in whatever order it arrived
-        elif awaited:
-            between.append(item)
+        elif has_pending_result:
+            deferred.append(item)
         else:
             flush()
             output += [*reasoning, item] if from_model else [item]
@@ -151,7 +153,7 @@ def pair_tool_calls(items: Sequence[TResponseInputItem]) -> list[TResponseInputI
 
 
 class _Converter(ThreadItemConverter):
-    """TurnManager every kind of item into something; what the model cannot see becomes a line of text."""
+    """Converts every kind of item: what the model cannot see becomes a line of text."""
 
     async def assistant_message_to_input(
         self, item: AssistantMessageItem

@@ -19,7 +19,7 @@ from chatrack.interfaces.records import record_to_thread
 
 _log = structlog.get_logger(source="chatrack.titles")
 
-MAX_CHARACTERS = 60
+MAX_TITLE = 60
 """The length of a title that is made of a message."""
 
 TIMEOUT = 20.0
@@ -38,8 +38,8 @@ _ADDRESS = "chatrack.title"
 
 def title_from_message(message: UserMessageItem, chat: ChatTable) -> str | None:
     """Return the beginning of a message, cut at a word; None if it has no text."""
-    text = _text_of(message)
-    limit = min(MAX_CHARACTERS, chat.max_title)
+    text = " ".join(clean_text(" ".join(part.text for part in message.content)).split())
+    limit = min(MAX_TITLE, chat.max_title)
     if len(text) <= limit:
         return text or None
     head = text[: limit - 1]
@@ -77,15 +77,19 @@ class TitleGenerator:
         )
         bound = BoundAgent(address=_ADDRESS, spec=_AGENT, agent=agent, model=self._model_name, tools={})
         usage = UsageTracker(AgentResolver(bound, ()))
-        title = await self._ask(agent, "" if message is None else _text_of(message), usage)
-        records = usage.records(thread_id=session.thread_id, turn_id=session.turn_id)
-        try:
-            if records:
-                await self._store.save_usage(records, session.context)
-            if title is not None:
+        text = "" if message is None else "".join(part.text for part in message.content)
+        title = await self._ask(agent, text, usage)
+        if title is not None:
+            try:
                 await self._rename(session, created.title, title)
-        except RequestError as error:
-            session.log.warning("thread not renamed", reason=error.title)
+            except RequestError as error:
+                session.log.warning("thread not renamed", reason=error.title)
+        records = usage.records(thread_id=session.thread_id, turn_id=session.turn_id)
+        if records:
+            try:
+                await self._store.save_usage(records, session.context)
+            except RequestError as error:
+                session.log.warning("usage not saved", reason=error.title)
 
     async def _ask(self, agent: Agent[TurnContext], message: str, usage: UsageTracker) -> str | None:
         config = RunConfig(tracing_disabled=True)
@@ -105,7 +109,3 @@ class TitleGenerator:
         record = await self._store.load_record(session.thread_id, session.context)
         thread = Thread(**record_to_thread(record).model_dump(exclude={"metadata"}), items=Page())
         session.writer.send(ThreadUpdatedEvent(thread=thread))
-
-
-def _text_of(message: UserMessageItem) -> str:
-    return " ".join(clean_text(" ".join(part.text for part in message.content)).split())

@@ -30,14 +30,14 @@ from chatrack.clock import now
 from chatrack.ids import new_id
 
 WORKFLOW_METADATA = '{"progress":true}'
-"""The provider metadata of workflow items: no provider made them, and the model does not see them."""
+"""Marks workflow items, in place of a provider's ids: no provider made them, and the model does not see them."""
 
 Events = tuple[ThreadStreamEvent, ...]
 
 ReasoningKey = tuple[str, int, int]
 """A part of a response's reasoning: its kind (`text` or `summary`), output index and index within that."""
 
-MAX_CHARACTERS = 20_000
+MAX_REASONING_CHARACTERS = 20_000
 """The characters of one part of the reasoning that are shown."""
 
 _MAX_SOURCES = 50
@@ -46,8 +46,8 @@ _MAX_SOURCES = 50
 class _Reasoning(msgspec.Struct):
     task_index: int
     parts: list[str]
-    size: int = 0
-    sent: int = 0
+    size: int = 0  # characters so far
+    sent: int = 0  # characters when it was last sent
 
     @property
     def text(self) -> str:
@@ -100,7 +100,7 @@ class WorkflowBuilder:
         reasoning.parts.append(text)
         reasoning.size += len(text)
         # ChatKit has no deltas for tasks: each update sends the whole text, so it waits until it grew by a quarter.
-        if reasoning.size < reasoning.sent * 1.25 + 20 or reasoning.sent >= MAX_CHARACTERS:
+        if reasoning.size < reasoning.sent * 1.25 + 20 or reasoning.sent >= MAX_REASONING_CHARACTERS:
             return ()
         reasoning.sent = reasoning.size
         return self._update(reasoning.task_index, _thought(reasoning.text, loading=True))
@@ -108,7 +108,7 @@ class WorkflowBuilder:
     def reasoning_done(self, key: ReasoningKey, text: str) -> Events:
         """Show a part of the reasoning that is complete."""
         reasoning = self._reasoning.pop(key, None)
-        if key in self._cut_short:  # the workflow that showed its beginning is done
+        if key in self._cut_short:  # its beginning is in a finished workflow: show what came since
             self._cut_short.remove(key)
             text = "" if reasoning is None else reasoning.text
         if not self._show_reasoning or not text.strip():
@@ -208,7 +208,9 @@ class WorkflowBuilder:
 
 
 def _thought(text: str, *, loading: bool = False) -> ThoughtTask:
-    shown = sanitize_text(text if len(text) <= MAX_CHARACTERS else f"{text[:MAX_CHARACTERS]}…")
+    shown = sanitize_text(
+        text if len(text) <= MAX_REASONING_CHARACTERS else f"{text[:MAX_REASONING_CHARACTERS]}…"
+    )
     return ThoughtTask(content=shown, status_indicator="loading" if loading else "complete")
 
 

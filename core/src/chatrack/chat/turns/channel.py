@@ -50,7 +50,7 @@ class EventChannel:
         self._wake()
 
     def end(self) -> None:
-        """Mark the last event as sent."""
+        """End the stream: no more events will come."""
         self._ended = True
         self._wake()
 

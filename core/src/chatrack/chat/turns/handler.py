@@ -34,7 +34,7 @@ class TurnHandler(ABC):
             Events to send after the request's own.
 
         Raises:
-            RequestError: the request turns out to be impossible; the turn ends without a trace.
+            RequestError: the request turns out to be impossible; the lease is released, and the client gets the error.
         """
         return ()
 

@@ -1,11 +1,13 @@
 """All turns of this process: starting them, keeping their leases and checkpoints, and ending them in time."""
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable
 
 import structlog
 
-from chatrack.chat.turns.turn import RETRY_INTERVAL, Turn
+from chatrack.chat.errors import RESTARTING
+from chatrack.chat.turns.turn import DRAIN_TIMEOUT, RETRY_INTERVAL, Turn
 from chatrack.config import ChatTable
 from chatrack.errors import ThreadBusy, Unavailable
 from chatrack.interfaces import Store
@@ -13,13 +15,16 @@ from chatrack.interfaces import Store
 POLL_INTERVAL = 0.2
 """Seconds between attempts to take a thread that another process holds."""
 
-CANCEL_TIMEOUT = 5.0
-"""Seconds that cancelled turns get to store what they have when the server stops."""
+CANCEL_TIMEOUT = DRAIN_TIMEOUT + 5.0
+"""Seconds that cancelled turns get, when the server stops, to end their work and to store what they have."""
+
+MAX_UNCONFIRMED = 1000
+"""Turns of unknown outcome that are remembered while the database is unavailable."""
 
 MAX_QUEUED = 4
-"""Messages that may wait for the running turn of one thread; more are refused at once."""
+"""Messages that may wait in this process for the running turn of one thread; more are refused at once."""
 
-RENEWALS = 4
+RENEWALS_PER_LEASE = 4
 """How often a lease is renewed before it would expire."""
 
 _log = structlog.get_logger(source="chatrack.turns")
@@ -38,10 +43,10 @@ class TurnManager:
         self._chat = chat
         self._running: dict[Turn, asyncio.Task[None]] = {}
         self._background_loops: list[asyncio.Task[None]] = []
-        self._spawned: set[asyncio.Task[None]] = set()
-        """Tasks that have outlived their turn."""
-        self._unknown: list[tuple[float, Turn]] = []
-        """Turns that the store may have begun although it reported a failure, and until when that matters."""
+        self._background_tasks: set[asyncio.Task[None]] = set()
+        """Tasks that have outlived their turn, and the one that withdraws turns."""
+        self._unconfirmed: deque[Turn] = deque(maxlen=MAX_UNCONFIRMED)
+        """Turns that the store may have begun although it reported a failure."""
         self.draining = False
         """Whether new turns are refused."""
         self._drained = False
@@ -53,7 +58,7 @@ class TurnManager:
         """Start renewing leases and storing checkpoints."""
         loops = {
             "checkpoints": (self._chat.checkpoint, self._save_checkpoints),
-            "leases": (self._chat.lease / RENEWALS, self._renew_leases),
+            "leases": (self._chat.lease / RENEWALS_PER_LEASE, self._renew_leases),
         }
         self._background_loops = [
             asyncio.create_task(self._every(seconds, work), name=name)
@@ -64,11 +69,14 @@ class TurnManager:
         """Cancel the turns that are still running, and all background tasks."""
         if not self._drained:
             await self.drain(0)
-        tasks = [*self._background_loops, *self._spawned, *self._running.values()]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        # Again and again: turns that end leave tasks behind.
+        while tasks := self._unfinished_tasks():
+            for task in tasks:
+                task.cancel()
+            _, stuck = await asyncio.wait(tasks, timeout=CANCEL_TIMEOUT)
+            if stuck:
+                _log.error("tasks do not end", tasks=[task.get_name() for task in stuck])
+                return
 
     def start(self, turn: Turn) -> None:
         """Run a turn in a task of its own.
@@ -88,7 +96,7 @@ class TurnManager:
             Unavailable: the server is stopping.
         """
         if self.draining:
-            raise Unavailable("The server is restarting.", retry_after=5)
+            raise Unavailable(RESTARTING, retry_after=5)
 
     async def wait_for_thread(self, turn: Turn, seconds: float) -> None:
         """Wait for the thread of a turn to become free, or for a while if another process holds it.
@@ -102,7 +110,7 @@ class TurnManager:
         """
         others = [other for other in self._of_thread(turn.thread_id) if other is not turn]
         if sum(other.session is None for other in others) >= MAX_QUEUED:
-            raise ThreadBusy("This thread already has a turn running.", retry_after=1)
+            raise ThreadBusy("Too many messages are already waiting in this conversation.", retry_after=1)
         holding = [self._running[other] for other in others if other.session is not None]
         if holding:
             await asyncio.wait(holding, timeout=seconds)
@@ -129,11 +137,13 @@ class TurnManager:
             turn.cancel("shutdown")
         if self._running:
             await asyncio.wait(self._running.values(), timeout=CANCEL_TIMEOUT)
+        if self._drained:
+            return  # a second signal has cut the first one's grace short
+        self._drained = True
         for turn in self._running:
             turn.give_up()
         if self._running:
-            _log.error("turn results not saved: the database does not answer", turns=len(self._running))
-        self._drained = True
+            _log.error("turn results not saved: turns did not end in time", turns=len(self._running))
 
     def _of_thread(self, thread_id: str) -> list[Turn]:
         return [turn for turn in self._running if turn.thread_id == thread_id]
@@ -144,14 +154,20 @@ class TurnManager:
             for task in turn.session.spawned:
                 if not task.done():
                     self._adopt(task)
-        if turn.begin_unknown:
-            if not self._unknown:
-                self._adopt(asyncio.create_task(self._withdraw_unknown(), name="withdrawals"))
-            self._unknown.append((asyncio.get_running_loop().time() + self._chat.lease, turn))
+        if turn.begin_unconfirmed and not self._drained:
+            if not self._unconfirmed:
+                self._adopt(asyncio.create_task(self._withdraw_unconfirmed(), name="withdrawals"))
+            self._unconfirmed.append(turn)
+
+    def _unfinished_tasks(self) -> list[asyncio.Task[None]]:
+        sessions = [turn.session for turn in self._running if turn.session is not None]
+        spawned = [task for session in sessions for task in session.spawned]
+        tasks = [*self._background_loops, *self._background_tasks, *self._running.values(), *spawned]
+        return [task for task in tasks if not task.done()]
 
     def _adopt(self, task: asyncio.Task[None]) -> None:
-        self._spawned.add(task)
-        task.add_done_callback(self._spawned.discard)
+        self._background_tasks.add(task)
+        task.add_done_callback(self._background_tasks.discard)
 
     # -- background loops ----------------------------------------------------------------------------------
 
@@ -163,7 +179,7 @@ class TurnManager:
             except Unavailable:
                 continue  # logged already; the next round may find the database again
             except Exception:  # noqa: BLE001  (the leases and checkpoints of all turns depend on this loop)
-                _log.exception("keeping turns failed")
+                _log.exception("background loop failed")
 
     async def _save_checkpoints(self) -> None:
         dirty = []
@@ -175,10 +191,10 @@ class TurnManager:
                 turn.log.exception("an unfinished item cannot be stored")
         if not dirty:
             return
-        saved = asyncio.get_running_loop().create_future()
+        finished = asyncio.get_running_loop().create_future()
         try:
             for writer, _ in dirty:
-                writer.checkpointing = saved
+                writer.checkpointing = finished
             await self._store.checkpoint(
                 [(writer.lease, records, writer.uncommitted) for writer, records in dirty]
             )
@@ -187,7 +203,7 @@ class TurnManager:
                 writer.mark_dirty()
             raise
         finally:
-            saved.set_result(None)
+            finished.set_result(None)
 
     async def _renew_leases(self) -> None:
         held = {turn: turn.session.writer.lease for turn in self._running if turn.session is not None}
@@ -198,18 +214,16 @@ class TurnManager:
             if turn.id not in alive and turn in self._running and not turn.closing:
                 turn.cancel("lost")
 
-    async def _withdraw_unknown(self) -> None:
+    async def _withdraw_unconfirmed(self) -> None:
         """Undo the turns that may have begun without their client knowing, as soon as the database answers."""
-        loop = asyncio.get_running_loop()
-        while self._unknown:
+        while self._unconfirmed:
             await asyncio.sleep(RETRY_INTERVAL)
-            self._unknown = [(until, turn) for until, turn in self._unknown if loop.time() < until]
             try:
-                while self._unknown:
-                    await self._unknown[0][1].withdraw()
-                    del self._unknown[0]
+                while self._unconfirmed:
+                    await self._unconfirmed[0].withdraw()
+                    self._unconfirmed.popleft()
             except Unavailable:
                 continue  # it would be for the others too
             except Exception:  # noqa: BLE001  (one that cannot be withdrawn must not keep the others waiting)
                 _log.exception("a turn was not withdrawn")
-                del self._unknown[0]
+                self._unconfirmed.popleft()

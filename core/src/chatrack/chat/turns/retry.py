@@ -15,7 +15,7 @@ class RetryWriter(TurnWriter):
     """Persists a retry: new items stay invisible until the turn commits, which removes the old ones.
 
     A retry that does not complete leaves nothing behind: the old answer stays, and the client is told to remove
-    what it has seen of the new one.
+    what it has seen of the new one, if its stream is still open.
 
     Args:
         store: where items are stored.
@@ -30,31 +30,34 @@ class RetryWriter(TurnWriter):
         self, store: Store, lease: Lease, channel: EventChannel, replaced: Sequence[ItemRecord]
     ) -> None:
         super().__init__(store, lease, channel)
-        self._replaced = replaced
+        self._replaced_ids = [record.id for record in replaced]
+        self._visible_replaced_ids = [record.id for record in replaced if not record.hidden]
         self._deferred_replacements: list[ItemRecord] = []
         """Items from before the retry that a tool replaced. Applied when the retry commits."""
         self._deferred_removals: list[str] = []
         """Items from before the retry that a tool removed. Applied when the retry commits."""
-        self._failed = False
+        self._failure_reported = False
+        """Whether the client knows that the retry failed: later attempts only release the lease."""
 
     async def commit(self, usage: Sequence[UsageRecord]) -> None:
-        if self._failed:  # the client has been told so: the old answer stays
+        if self._failure_reported:
             await self.release(usage)
             return
-        replaced = [record.id for record in self._replaced]
-        hidden, items = self._take_unsaved()
-        replacements = [record for record in self._deferred_replacements if record.id not in replaced]
+        hidden, items = self._unsaved()
+        replacements = [
+            record for record in self._deferred_replacements if record.id not in self._replaced_ids
+        ]
         try:
             await self._end(
                 [*hidden, *map(self.to_record, items), *replacements],
-                replace=[*replaced, *self._deferred_removals],
+                replace=[*self._replaced_ids, *self._deferred_removals],
                 usage=usage,
             )
         except Unavailable:
-            self._failed = True
+            self._failure_reported = True
             raise
         self._send_done(items)
-        self._emit_removed([record.id for record in self._replaced if not record.hidden])
+        self._emit_removed(self._visible_replaced_ids)
 
     async def abandon(self, reason: Interruption, usage: Sequence[UsageRecord]) -> None:
         await self.release(usage)

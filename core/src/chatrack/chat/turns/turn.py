@@ -9,7 +9,7 @@ from typing import Literal
 
 import structlog
 
-from chatrack.chat.errors import INTERRUPTED, TAKEN_OVER, to_error_event
+from chatrack.chat.errors import INTERRUPTED, RESTARTING, TAKEN_OVER, to_error_event
 from chatrack.chat.turns.channel import EventChannel
 from chatrack.chat.turns.handler import TurnHandler
 from chatrack.chat.turns.interruption import Interruption, interruption_marker
@@ -66,10 +66,10 @@ class Turn:
         self.thread_id = request.thread.id
         self.session: TurnSession | None = None
         """Set while, and after, the turn has its thread."""
-        self.cancelled: CancelReason | None = None
+        self.cancel_reason: CancelReason | None = None
         self.closing = False
-        """Whether the turn is giving its thread back; from then on it may lose the lease."""
-        self.begin_unknown = False
+        """Whether the turn is ending: a lease that is gone is then no reason to cancel it."""
+        self.begin_unconfirmed = False
         """Whether the store may have begun this turn although it reported a failure."""
         self.error: BaseException | None = None
         """What the work raised, if it did."""
@@ -89,20 +89,21 @@ class Turn:
         self._store = store
         self._chat = chat
         self._wait_for_thread = wait_for_thread
-        self._task: asyncio.Task[None] | None = None
+        self._work_task: asyncio.Task[None] | None = None
 
     def cancel(self, reason: CancelReason) -> None:
-        """Stop the work now; the partial answer is stored. Does nothing to a turn that has ended."""
-        if self.cancelled is None:
-            self.cancelled = reason
-            if self._task is not None:
-                self._task.cancel()
+        """Stop the work now. What becomes of the partial answer depends on the reason; see `_close`."""
+        if self.cancel_reason is None:
+            self.cancel_reason = reason
+            if self._work_task is not None:
+                self._work_task.cancel()
 
     def give_up(self) -> None:
         """End the stream with an error event although the turn has not ended: the server stops now."""
         if self.session is None:
-            self._channel.fail(Unavailable("The server is restarting.", retry_after=5))
+            self._channel.fail(Unavailable(RESTARTING, retry_after=5))
         else:
+            self.session.writer.stop()
             self.session.writer.send(INTERRUPTED)
         self._channel.end()
 
@@ -114,14 +115,14 @@ class Turn:
             if self.session is None:
                 self.outcome = "refused"
                 return
-            self._task = asyncio.create_task(self._work(self.session), name=f"{self.id} work")
-            if self.cancelled is not None:
-                self._task.cancel()
-            await asyncio.wait([self._task])
+            self._work_task = asyncio.create_task(self._work(self.session), name=f"{self.id} work")
+            if self.cancel_reason is not None:
+                self._work_task.cancel()
+            await asyncio.wait([self._work_task])
             await self._drain(self.session)
-            self.error = None if self._task.cancelled() else self._task.exception()
-            self.outcome = await self._close(self.session, self._task)
-            if self.session.spawned and self.outcome == "completed" and self.cancelled is None:
+            self.error = None if self._work_task.cancelled() else self._work_task.exception()
+            self.outcome = await self._close(self.session, self._work_task)
+            if self.session.spawned and self.outcome == "completed" and self.cancel_reason is None:
                 await asyncio.wait(self.session.spawned, timeout=SPAWNED_TIMEOUT)
         finally:
             self._channel.end()
@@ -165,8 +166,8 @@ class Turn:
                     log=self.log,
                 )
                 events = await self._handler.prepare(session)
-            except BaseException:
-                await self._store.end_turn(lease)
+            except Exception:
+                await self._release_unused(lease)
                 raise
         except Exception as error:  # noqa: BLE001  (whoever reads the channel gets the error itself)
             self._channel.fail(Unavailable(TAKEN_OVER) if isinstance(error, LeaseLost) else error)
@@ -181,8 +182,8 @@ class Turn:
         request = self._request
         marker = interruption_marker("shutdown", thread_id=self.thread_id, turn_id=self.id)
         while True:
-            if self.cancelled == "shutdown":
-                raise Unavailable("The server is restarting.", retry_after=5)
+            if self.cancel_reason == "shutdown":
+                raise Unavailable(RESTARTING, retry_after=5)
             try:
                 return await self._store.begin_turn(
                     self.thread_id,
@@ -195,12 +196,12 @@ class Turn:
                     after_interruption=[marker],
                 )
             except ThreadBusy:
-                if self.cancelled is not None or loop.time() >= deadline:
+                if self.cancel_reason is not None or loop.time() >= deadline:
                     raise
             except Unavailable:
-                self.begin_unknown = True  # a commit may have arrived whose acknowledgement did not
+                self.begin_unconfirmed = True  # only the acknowledgement may have been lost
                 raise
-            # The turn before this one may be ending: its user pressed Stop and went on writing.
+            # The turn before this one may be ending: its user pressed Stop and sent another message.
             await self._wait_for_thread(self, deadline - loop.time())
 
     async def _create_writer(self, lease: Lease) -> TurnWriter:
@@ -209,6 +210,15 @@ class Turn:
             return TurnWriter(self._store, lease, self._channel)
         replaced = await self._store.load_history(self.thread_id, self._context, first=first_seq)
         return RetryWriter(self._store, lease, self._channel, replaced)
+
+    async def _release_unused(self, lease: Lease) -> None:
+        """Release the lease of a turn whose handler refused the request."""
+        try:
+            await self._store.end_turn(lease)
+        except Unavailable:
+            self.begin_unconfirmed = True  # to be withdrawn when the database is back
+        except LeaseLost:
+            pass
 
     # -- working -------------------------------------------------------------------------------------------
 
@@ -225,23 +235,24 @@ class Turn:
             async with asyncio.timeout(DRAIN_TIMEOUT):
                 await self._handler.drain()
         except TimeoutError:
-            self.log.warning("a tool does not stop when it is cancelled")
+            self.log.warning("the handler did not stop in time; a tool may ignore its cancellation")
 
     # -- ending --------------------------------------------------------------------------------------------
 
     async def _close(self, session: TurnSession, task: asyncio.Task[None]) -> Outcome:
         """Store what is left, give the thread back, and send what went wrong, if anything did."""
         writer, error = session.writer, self.error
-        if isinstance(error, LeaseLost) or self.cancelled == "lost":
+        if isinstance(error, LeaseLost) or self.cancel_reason == "lost":
             writer.send(to_error_event(LeaseLost(self.id), self.log))
+            self._channel.end()
             await self._save_usage()
             return "lost"
-        if task.cancelled() and self.cancelled is None:
+        if task.cancelled() and self.cancel_reason is None:
             error = asyncio.CancelledError("a tool or action was cancelled by something else")
         stopped = task.cancelled() and error is None
-        failure = None if error is None else to_error_event(error, self.log)
-        if self.cancelled == "shutdown" and stopped:
-            failure = INTERRUPTED
+        error_event = None if error is None else to_error_event(error, self.log)
+        if self.cancel_reason == "shutdown" and stopped:
+            error_event = INTERRUPTED
         outcome: Outcome
         if error is None and not stopped:
             outcome, end = "completed", functools.partial(writer.commit, self._usage_records())
@@ -249,26 +260,27 @@ class Turn:
             outcome = "cancelled" if stopped else "failed"
             reason: Interruption = "failed"
             if stopped:
-                reason = "shutdown" if self.cancelled == "shutdown" else "disconnected"
+                reason = "shutdown" if self.cancel_reason == "shutdown" else "disconnected"
             end = functools.partial(writer.abandon, reason, self._usage_records())
         try:
             await end()
         except Unavailable as unavailable:
-            writer.send(failure or to_error_event(unavailable, self.log))
+            writer.send(error_event or to_error_event(unavailable, self.log))
             self._channel.end()
-            await self._retry_end(end)
+            await self._end_when_available(end)
             return "failed"
         except Exception as end_error:  # noqa: BLE001  (whatever it is, the client is told, and the thread given back)
-            writer.send(failure or to_error_event(end_error, self.log))
+            writer.send(error_event or to_error_event(end_error, self.log))
+            self._channel.end()
             await self._release(writer)
             await self._save_usage()
             return "lost" if isinstance(end_error, LeaseLost) else "failed"
-        if failure is not None:
-            writer.send(failure)
+        if error_event is not None:
+            writer.send(error_event)
         return outcome
 
-    async def _retry_end(self, end: Callable[[], Awaitable[None]]) -> None:
-        """Store the end of a turn when the database is back, if that is soon. Its client has gone."""
+    async def _end_when_available(self, end: Callable[[], Awaitable[None]]) -> None:
+        """Store the end of a turn when the database is back, if that is soon. Its stream has ended."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._chat.lease
         while loop.time() < deadline:
@@ -279,7 +291,7 @@ class Turn:
                 continue
             except ChatrackError as error:
                 self.log.warning("turn result not saved", reason=type(error).__name__)
-                if isinstance(error, LeaseLost):
+                if isinstance(error, LeaseLost):  # lost meanwhile, or an earlier attempt has succeeded
                     await self._save_usage()
                 return
             except Exception:  # nobody awaits this task: it has to log the error itself

@@ -1,4 +1,4 @@
-"""Persists a turn's events, then sends them."""
+"""Stores what a turn's events report, and sends them."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -64,7 +64,9 @@ class TurnWriter:
     # -- while the turn runs -------------------------------------------------------------------------------
 
     async def emit(self, event: ThreadStreamEvent | TextDelta) -> None:
-        """Store what an event reports, then send it: an item that the client has seen done is stored.
+        """Send an event. Items that are done, replaced or removed are stored first, hidden ones with the next write.
+
+        Added items and text are sent at once; checkpoints store them.
 
         Raises:
             LeaseLost: the turn no longer owns the thread, or is over.
@@ -99,10 +101,10 @@ class TurnWriter:
         self.send(event)
 
     def send_delta(self, delta: TextDelta | None) -> bool:
-        """Send streamed text, and keep it for the next checkpoint.
+        """Send streamed text, and keep it for the next checkpoint. A closed writer ignores it.
 
         Returns:
-            Whether the text belongs to an item that is being streamed.
+            Whether the text belongs to an item that is being streamed; False for None.
         """
         draft = None if delta is None else self._drafts.get(delta.item_id)
         if delta is None or draft is None:
@@ -127,7 +129,7 @@ class TurnWriter:
             return
         self._channel.put(b"data: " + dump(event).encode() + b"\n\n")
 
-    async def store_answer(self, item: ThreadItem) -> None:
+    async def store_user_input(self, item: ThreadItem) -> None:
         """Store an item that the user has just completed, and end the pause that waited for it.
 
         Raises:
@@ -144,7 +146,7 @@ class TurnWriter:
     def take_dirty(self) -> list[ItemRecord]:
         """Return the drafts that changed since the last checkpoint, as records, and count them as stored."""
         if self._closed or self._lock.locked() or (self._inflight and not self._inflight.done()):
-            return []  # the write may be of the same item, and has its final state
+            return []  # a write in progress may hold the final state of an item
         records = []
         for draft in self._drafts.values():
             if draft.dirty and (item := draft.snapshot()) is not None:
@@ -174,22 +176,26 @@ class TurnWriter:
 
     # -- when it has ended ---------------------------------------------------------------------------------
 
+    def stop(self) -> None:
+        """Accept no more events."""
+        self._closed = True
+
     async def close(self) -> None:
         """Accept no more events, and wait for the writes that have begun."""
-        self._closed = True
+        self.stop()
         for write in (self._inflight, self.checkpointing):
             if write is not None:
-                # Its caller may be gone. If it failed because the lease is lost, so does the end of the turn.
+                # Its caller may have been cancelled. A `LeaseLost` is raised again when the turn ends.
                 await _wait_quietly(write)
 
     async def commit(self, usage: Sequence[UsageRecord]) -> None:
-        """Store what is left of a completed turn, and give the thread back; then send what became done.
+        """Store what is left of a completed turn, and release the lease; then send `done` events for the drafts.
 
         Raises:
             LeaseLost: the turn no longer owns the thread; nothing was stored.
             Unavailable: the database cannot be reached.
         """
-        hidden, items = self._take_unsaved()
+        hidden, items = self._unsaved()
         await self._end([*hidden, *map(self.to_record, items)], usage=usage)
         self._send_done(items)
 
@@ -200,7 +206,7 @@ class TurnWriter:
             LeaseLost: the turn no longer owns the thread; nothing was stored.
             Unavailable: the database cannot be reached.
         """
-        hidden, items = self._take_unsaved()
+        hidden, items = self._unsaved()
         marker = interruption_marker(reason, thread_id=self.lease.thread_id, turn_id=self.lease.turn_id)
         await self._end([*hidden, *map(self.to_record, items), marker], usage=usage)
         self._send_done(items)
@@ -224,7 +230,7 @@ class TurnWriter:
     ) -> None:
         await self._store.end_turn(self.lease, items, replace=replace, drop=drop, usage=usage)
 
-    def _take_unsaved(self) -> tuple[list[ItemRecord], list[ThreadItem]]:
+    def _unsaved(self) -> tuple[list[ItemRecord], list[ThreadItem]]:
         """Return what a closed writer has not stored: pending hidden items, and drafts."""
         drafts = [item for draft in self._drafts.values() if (item := draft.snapshot()) is not None]
         return self._pending_hidden, drafts

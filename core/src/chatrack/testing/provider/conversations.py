@@ -22,7 +22,7 @@ ELSEWHERE = [
 
 
 class ConversationsContract:
-    """TurnManager that follow each other, each with all before it, and agents that do."""
+    """Turns that follow each other, each with all before it, and agents that do."""
 
     script: ProviderScript
 
