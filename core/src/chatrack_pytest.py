@@ -1,4 +1,4 @@
-"""What pytest loads wherever Chatrack is installed. It imports nothing of it: most test runs never need it."""
+"""The pytest plugin that comes with Chatrack. It imports nothing of Chatrack, because most test runs do not need it."""
 
 import pytest
 

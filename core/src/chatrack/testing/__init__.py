@@ -1,7 +1,7 @@
-"""Tests for what plugins give: inherit from `StoreContract` or `ProviderContract`, and make the fixtures it asks for."""
+"""Contract tests for plugins: inherit from `StoreContract` or `ProviderContract` and define its fixtures."""
 
 try:
-    import pytest  # noqa: F401  (asked for here, so that its absence is told apart from other mistakes)
+    import pytest  # noqa: F401  (imported here to tell its absence from other errors)
     import pytest_asyncio  # noqa: F401
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(

@@ -1,4 +1,4 @@
-"""A caller may be cancelled at any moment: a write is then whole or not at all, and the store goes on."""
+"""Contract tests of cancelled callers: a write is complete or has no effect, and the store keeps working."""
 
 import asyncio
 import time
@@ -12,30 +12,33 @@ from chatrack.errors import ChatrackError, NotFound
 from chatrack.ids import new_id
 from chatrack.interfaces.records import UsageRecord
 from chatrack.interfaces.store import Store
-from chatrack.testing.factories import PATIENCE, Chat, file, words_of
+from chatrack.testing.factories import TIMEOUT, Chat, file, text_of
 
 Call = Callable[[], Awaitable[object]]
 
 STEPS = (0, 1, 2, 4, 8, 16, 32)
-"""After how many steps of the event loop to cancel."""
+"""Steps of the event loop after which a call is cancelled."""
 
 DELAYS = (0.0005, 0.002, 0.005)
-"""After how many seconds to cancel."""
+"""Seconds after which a call is cancelled."""
 
-MOMENTS = len(STEPS) + len(DELAYS)
+POINTS = len(STEPS) + len(DELAYS)
 
-LIFE = {"start", "stop", "health"}
+LIFECYCLE = {"start", "stop", "health"}
+
+SETTLE_TIMEOUT = 60.0
+"""Seconds until a cancelled write has to be complete or without effect."""
 
 
-async def interrupted(call: Call, *, steps: int = 0, delay: float | None = None) -> bool:
-    """Begin something and cancel it; give whether it was done by then."""
+async def cancel_during(call: Call, *, steps: int = 0, delay: float | None = None) -> bool:
+    """Start a call and cancel it; return whether it had completed by then."""
     task = asyncio.ensure_future(call())
     if delay is not None:
         await asyncio.sleep(delay)
     for _ in range(steps):
         await asyncio.sleep(0)
     task.cancel()
-    finished, _ = await asyncio.wait([task], timeout=PATIENCE)
+    finished, _ = await asyncio.wait([task], timeout=TIMEOUT)
     assert finished, "a cancelled call did not return"
     if task.cancelled():
         return False
@@ -43,15 +46,15 @@ async def interrupted(call: Call, *, steps: int = 0, delay: float | None = None)
     return True
 
 
-async def at_every_moment(calls: Sequence[Call]) -> list[bool]:
-    """Interrupt `MOMENTS` calls, each at another moment; give which were done."""
+async def cancel_at_every_point(calls: Sequence[Call]) -> list[bool]:
+    """Cancel `POINTS` calls, each at another point; return which had completed by then."""
     early, late = calls[: len(STEPS)], calls[len(STEPS) :]
-    done = [await interrupted(call, steps=steps) for call, steps in zip(early, STEPS, strict=True)]
-    return done + [await interrupted(call, delay=delay) for call, delay in zip(late, DELAYS, strict=True)]
+    done = [await cancel_during(call, steps=steps) for call, steps in zip(early, STEPS, strict=True)]
+    return done + [await cancel_during(call, delay=delay) for call, delay in zip(late, DELAYS, strict=True)]
 
 
 class Scene:
-    """A thread with something of everything in it, in the middle of a turn or after it.
+    """A thread with records of every kind, in the middle of a turn.
 
     Args:
         store: the store under test.
@@ -62,36 +65,36 @@ class Scene:
         self.chat = Chat(store)
         self.new = Chat(store, self.chat.context)
         self.files = [file(attachment_id=new_id("attachment")) for _ in range(2)]
-        self.one, self.two = self.chat.says("one"), self.chat.says("two")
+        self.one, self.two = self.chat.item("one"), self.chat.item("two")
 
     async def build(self) -> "Scene":
-        """Store it."""
+        """Store the thread."""
         chat, store = self.chat, self.store
         for attachment in self.files:
             await store.save_attachment(attachment, chat.context)
-        self.lease = await chat.open(self.one, chat.hides(), self.two)
+        self.lease = await chat.open(self.one, chat.hidden_item(), self.two)
         await store.write(
-            self.lease, [chat.says("retried", self.lease)], pauses=[chat.waits(self.one)], uncommitted=True
+            self.lease, [chat.item("retried", self.lease)], pauses=[chat.pause(self.one)], uncommitted=True
         )
         return self
 
     def claimed(self, chat: Chat) -> list[object]:
-        """Give the files as those of a thread."""
-        return [one.model_copy(update={"thread_id": chat.id}) for one in self.files]
+        """Return the attachments, assigned to a thread."""
+        return [attachment.model_copy(update={"thread_id": chat.id}) for attachment in self.files]
 
-    async def look(self) -> dict[str, object]:
-        """Give what is to be seen, in words that are the same for every scene."""
+    async def state(self) -> dict[str, object]:
+        """Return the state of the store, in terms that are equal for all scenes."""
         return {
             "thread": await self._thread(self.chat),
             "new thread": await self._thread(self.new),
-            "files": [await self._file(one.id) for one in self.files],
+            "files": [await self._file(attachment.id) for attachment in self.files],
             "held": bool(await self.store.renew([self.lease], seconds=60)),
         }
 
     async def _thread(self, chat: Chat) -> object:
         store = self.store
         try:
-            # One method, one reading: what is written between two of them is nobody's fault.
+            # Each with a single read: a write that completes between two reads must not look like half of one.
             thread = await store.load_record(chat.id, chat.context)
             history = await store.load_history(chat.id, chat.context, first=0)
             pauses = await store.load_pauses(chat.id, chat.context)
@@ -101,7 +104,7 @@ class Scene:
             thread.title,
             thread.metadata,
             thread.history_from,
-            [words_of(record) for record in history],
+            [text_of(record) for record in history],
             [(pause.kind, pause.item_id == self.one.id) for pause in pauses],
         )
 
@@ -112,37 +115,37 @@ class Scene:
             return None
         return (found.name, found.thread_id == self.chat.id, found.thread_id == self.new.id)
 
-    async def busy(self) -> dict[str, object]:
-        """Try to talk on in both threads; give what came of it."""
+    async def begin_next_turns(self) -> dict[str, object]:
+        """Begin another turn in both threads; return the outcomes."""
         result: dict[str, object] = {}
         for name, chat in (("thread", self.chat), ("new thread", self.new)):
             try:
-                lease = await chat.begin(chat.says("next"))
+                lease = await chat.begin(chat.item("next"))
                 await self.store.end_turn(lease)
-                result[name] = (await chat.words())[-1]
+                result[name] = (await chat.texts())[-1]
             except ChatrackError as error:
                 result[name] = type(error)
         return result
 
 
-def writing(scene: Scene) -> dict[str, Call]:
-    """Make one write with each method that writes, in as many parts as it can have."""
+def write_calls(scene: Scene) -> dict[str, Call]:
+    """Return a call of each method that writes, with as many parts as it accepts."""
     store, chat, new, lease = scene.store, scene.chat, scene.new, scene.lease
     me = chat.context
-    items = [chat.says("a", lease), chat.hides(lease), chat.says("b", lease)]
+    items = [chat.item("a", lease), chat.hidden_item(lease), chat.item("b", lease)]
     usage = UsageRecord(turn_id=lease.turn_id, agent="a", model="m", thread_id=chat.id, created_at=0)
     changed = msgspec.structs.replace(chat.thread, title="changed", metadata='{"changed":1}')
-    again = chat.says("changed", item_id=scene.one.id)
+    again = chat.item("changed", item_id=scene.one.id)
     return {
         "begin_turn": lambda: new.open(
-            *(new.says(words) for words in "ab"), attachments=scene.claimed(new), after_interruption=[]
+            *(new.item(words) for words in "ab"), attachments=scene.claimed(new), after_interruption=[]
         ),
         "renew": lambda: store.renew([lease], seconds=60),
         "write": lambda: store.write(
             lease,
             [*items, again],
             remove=[scene.two.id],
-            pauses=[chat.waits(items[0], kind="x")],
+            pauses=[chat.pause(items[0], kind="x")],
             resolve=[scene.one.id],
         ),
         "checkpoint": lambda: store.checkpoint([(lease, [*items, again], False)]),
@@ -171,8 +174,8 @@ def writing(scene: Scene) -> dict[str, Call]:
     }
 
 
-def reading(scene: Scene) -> dict[str, Call]:
-    """Make one reading with each method that reads."""
+def read_calls(scene: Scene) -> dict[str, Call]:
+    """Return a call of each method that reads."""
     store, thread, me = scene.store, scene.chat.id, scene.chat.context
     page: dict[str, Any] = {"after": None, "limit": 9, "order": "asc", "context": me}
     return {
@@ -187,7 +190,7 @@ def reading(scene: Scene) -> dict[str, Call]:
     }
 
 
-READING = frozenset(
+READS = frozenset(
     {
         "load_attachment",
         "load_history",
@@ -202,75 +205,75 @@ READING = frozenset(
 
 
 class CancellationContract:
-    """What is left behind by callers who were cancelled."""
+    """Effects of cancelled callers."""
 
-    @pytest.mark.parametrize("method", sorted(Store.__abstractmethods__ - READING - LIFE))
+    @pytest.mark.parametrize("method", sorted(Store.__abstractmethods__ - READS - LIFECYCLE))
     async def test_a_write_is_whole_or_not_at_all_when_its_caller_is_cancelled(
         self, store: Store, method: str
     ) -> None:
-        twin = await Scene(store).build()
-        before = await twin.look()
-        calls = writing(twin)
-        assert method in calls, f"nobody has been cancelled in Store.{method}"
+        reference = await Scene(store).build()
+        before = await reference.state()
+        calls = write_calls(reference)
+        assert method in calls, f"no test cancels Store.{method}"
         await calls[method]()
-        after = await twin.look()
-        then = await twin.busy()
-        untouched = await (await Scene(store).build()).busy()
+        after = await reference.state()
+        next_after = await reference.begin_next_turns()
+        next_before = await (await Scene(store).build()).begin_next_turns()
 
-        scenes = await asyncio.gather(*(Scene(store).build() for _ in range(MOMENTS)))
-        done = await at_every_moment([writing(scene)[method] for scene in scenes])
-        halves = await settled(scenes, [before, after])
-        assert not halves, f"neither as before nor as after: {halves[0]}\nbefore: {before}\nafter: {after}"
-        for scene, finished in zip(scenes, done, strict=True):
-            seen = await scene.look(), await scene.busy()
-            if finished:
-                assert seen == (after, then)
+        scenes = await asyncio.gather(*(Scene(store).build() for _ in range(POINTS)))
+        done = await cancel_at_every_point([write_calls(scene)[method] for scene in scenes])
+        partial = await states_other_than(scenes, [before, after])
+        assert not partial, f"neither as before nor as after: {partial[0]}\nbefore: {before}\nafter: {after}"
+        for scene, completed in zip(scenes, done, strict=True):
+            seen = await scene.state(), await scene.begin_next_turns()
+            if completed:
+                assert seen == (after, next_after)
             else:
-                assert seen in ((before, untouched), (after, then))
+                assert seen in ((before, next_before), (after, next_after))
 
-    @pytest.mark.parametrize("method", sorted(READING))
+    @pytest.mark.parametrize("method", sorted(READS))
     async def test_readings_after_a_cancelled_one_are_right(self, store: Store, method: str) -> None:
         scene = await Scene(store).build()
-        call = reading(scene)[method]
+        call = read_calls(scene)[method]
         expected = await call()
 
         for steps in STEPS:
-            await interrupted(call, steps=steps)
+            await cancel_during(call, steps=steps)
             assert await call() == expected
-        await at_every_moment([call] * MOMENTS)
+        await cancel_at_every_point([call] * POINTS)
         assert await asyncio.gather(*(call() for _ in range(10))) == [expected] * 10
 
     async def test_many_who_are_cancelled_at_once_keep_nobody_else_from_working(self, store: Store) -> None:
         chat = Chat(store)
         lease = await chat.open()
-        pairs = [[chat.says(f"{number} {part}") for part in "ab"] for number in range(30)]
+        pairs = [[chat.item(f"{number} {part}") for part in "ab"] for number in range(30)]
         tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(store.write(lease, pair)) for pair in pairs]
-        tasks += [asyncio.ensure_future(chat.shown()) for _ in range(30)]
+        tasks += [asyncio.ensure_future(chat.visible_items()) for _ in range(30)]
         for number, task in enumerate(tasks):
             if number % 3:
                 task.cancel()
             await asyncio.sleep(0)
         results = await asyncio.gather(*tasks, return_exceptions=True)
-        assert not [one for one in results if isinstance(one, Exception)]
-        await store.write(lease, [chat.says("last")])
+        assert not [result for result in results if isinstance(result, Exception)]
+        await store.write(lease, [chat.item("last")])
         await store.end_turn(lease)
-        words = await chat.words()
+        words = await chat.texts()
         assert "last" in words
         for pair, result in zip(pairs, results, strict=False):
-            kept = [words_of(record) in words for record in pair]
+            kept = [text_of(record) in words for record in pair]
             assert kept[0] == kept[1]
             assert kept[0] or result is not None
 
 
-async def settled(scenes: list[Scene], states: list[dict[str, object]]) -> list[dict[str, object]]:
-    """Wait until each scene is in one of some states, since a write may go on without its caller.
+async def states_other_than(scenes: list[Scene], states: list[dict[str, object]]) -> list[dict[str, object]]:
+    """Wait until each scene is in one of some states; a write may continue after its caller was cancelled.
 
     Returns:
-        What those look like that have not come there in time.
+        The other states that are left after `SETTLE_TIMEOUT`.
     """
-    deadline = time.monotonic() + 2
+    deadline = time.monotonic() + SETTLE_TIMEOUT
     while True:
         await asyncio.sleep(0.02)
-        strange = [state for scene in scenes if (state := await scene.look()) not in states]
-        if not strange or time.monotonic() > deadline:
-            return strange
+        others = [state for scene in scenes if (state := await scene.state()) not in states]
+        if not others or time.monotonic() > deadline:
+            return others

@@ -1,4 +1,4 @@
-"""What goes in comes out: text, times, ids, places."""
+"""Contract tests of content: texts, times, ids and positions are stored unchanged."""
 
 import asyncio
 import math
@@ -15,7 +15,7 @@ from chatrack.errors import BadRequest, NotFound
 from chatrack.ids import PREFIXES
 from chatrack.interfaces.records import ItemRecord, item_to_record, record_to_thread
 from chatrack.interfaces.store import Store
-from chatrack.testing.factories import MOMENT, Chat, as_user, file, message, refused
+from chatrack.testing.factories import MOMENT, Chat, assert_raises, context_of, file, message
 
 TEXTS = {
     "emoji": "😀👨‍👩‍👧 🇩🇪",
@@ -28,11 +28,11 @@ TEXTS = {
     "spaces": "  trailing  ",
     "nothing": "",
 }
-"""Text that encodings, collations and escapes have got wrong before."""
+"""Texts that encodings, collations and escapes are known to damage."""
 
 
 class ContentContract:
-    """Items, threads and files are kept as they are."""
+    """Items, threads and attachments are stored unchanged."""
 
     @pytest.mark.parametrize("text", TEXTS.values(), ids=list(TEXTS))
     async def test_text_comes_back_as_it_went_in(self, store: Store, text: str) -> None:
@@ -63,14 +63,14 @@ class ContentContract:
                 await store.add_thread_item(chat.id, message(chat.id, text), chat.context)
             with pytest.raises(BadRequest):
                 await store.save_item(chat.id, message(chat.id, text), chat.context)
-        assert await chat.shown() == []
+        assert await chat.visible_items() == []
 
     async def test_an_id_with_a_nul_in_it_is_not_found(self, store: Store) -> None:
         chat = await Chat(store).save()
-        me, item = chat.context, chat.says()
+        me, item = chat.context, chat.item()
         await store.put_item(item, me)
         thread, bad = f"{chat.id}\0", f"{item.id}\0"
-        await refused(
+        await assert_raises(
             NotFound,
             store.load_record(thread, me),
             store.page_items(thread, after=None, limit=5, order="asc", context=me),
@@ -89,7 +89,7 @@ class ContentContract:
             store.delete_attachment("\0", me),
             store.begin_turn(thread, me, turn_id="trn_1", seconds=5),
         )
-        assert await chat.words() == ["hi"]
+        assert await chat.texts() == ["hi"]
 
     async def test_every_field_of_an_item_is_kept(self, store: Store) -> None:
         chat = Chat(store)
@@ -98,16 +98,16 @@ class ContentContract:
             id="msg_1",
             thread_id=chat.id,
             type="client_tool_call",
-            data=chat.says("data").data,
+            data=chat.item("data").data,
             turn_id=lease.turn_id,
             provider_metadata='{"id":"resp_😀"}',
             format=7,
         )
-        await store.write(lease, [full, chat.hides()])
+        await store.write(lease, [full, chat.hidden_item()])
         first, second = await store.load_history(chat.id, chat.context)
         assert msgspec.structs.replace(first, seq=0) == full
         assert first == await store.load_item_record(chat.id, "msg_1", chat.context)
-        assert await chat.shown() == [first]
+        assert await chat.visible_items() == [first]
         assert 0 < first.seq < second.seq
         assert second.hidden
 
@@ -149,8 +149,8 @@ class ContentContract:
     # -- ids, times and upserts -----------------------------------------------------------------------
 
     async def test_times_are_kept_to_the_microsecond_and_come_back_in_utc(self, store: Store) -> None:
-        me = as_user()
-        local = datetime(2026, 5, 4, 3, 2, 1, 987654)  # noqa: DTZ001  (naive, as upstream helpers write it)
+        me = context_of()
+        local = datetime(2026, 5, 4, 3, 2, 1, 987654)  # noqa: DTZ001  (naive, as chatkit's helpers write it)
         east = datetime(2026, 5, 4, 3, 2, 1, 1, timezone(timedelta(hours=5, minutes=45)))
         for moment in (local, east, MOMENT):
             thread = record_to_thread(Chat(store).thread).model_copy(update={"created_at": moment})
@@ -179,7 +179,7 @@ class ContentContract:
             assert min(map(len, tails)) * math.log2(len(letters)) >= 122
 
     async def test_ids_that_the_store_makes_are_ids_that_it_keeps(self, store: Store) -> None:
-        me = as_user()
+        me = context_of()
         thread = ThreadMetadata(id=store.generate_thread_id(me), created_at=MOMENT)
         await store.save_thread(thread, me)
         assert await store.load_thread(thread.id, me) == thread
@@ -189,48 +189,48 @@ class ContentContract:
 
     async def test_an_item_that_is_added_again_is_replaced_in_its_place(self, store: Store) -> None:
         chat = Chat(store)
-        lease = await chat.open(first := chat.says("one"), chat.says("two"))
-        place = (await store.load_item_record(chat.id, first.id, chat.context)).seq
+        lease = await chat.open(first := chat.item("one"), chat.item("two"))
+        seq = (await store.load_item_record(chat.id, first.id, chat.context)).seq
 
-        def again(words: str) -> ItemRecord:
-            return chat.says(words, item_id=first.id)
+        def again(text: str) -> ItemRecord:
+            return chat.item(text, item_id=first.id)
 
-        await store.write(lease, [again("by write"), chat.says("three")])
-        assert await chat.words() == ["by write", "two", "three"]
+        await store.write(lease, [again("by write"), chat.item("three")])
+        assert await chat.texts() == ["by write", "two", "three"]
         await store.checkpoint([(lease, [again("by checkpoint")], False)])
-        assert await chat.words() == ["by checkpoint", "two", "three"]
+        assert await chat.texts() == ["by checkpoint", "two", "three"]
         await store.put_item(again("by put_item"), chat.context)
-        assert await chat.words() == ["by put_item", "two", "three"]
+        assert await chat.texts() == ["by put_item", "two", "three"]
         added = message(chat.id, "by add_thread_item", item_id=first.id)
         await store.add_thread_item(chat.id, added, chat.context)
         await store.save_item(chat.id, added, chat.context)
-        assert await chat.words() == ["by add_thread_item", "two", "three"]
-        await store.write(lease, [again("twice"), again("in one write"), chat.says("four")])
+        assert await chat.texts() == ["by add_thread_item", "two", "three"]
+        await store.write(lease, [again("twice"), again("in one write"), chat.item("four")])
         await store.end_turn(lease, [again("by end_turn")])
         await chat.begin(again("by begin_turn"))
-        assert await chat.words() == ["by begin_turn", "two", "three", "four"]
-        assert (await store.load_item_record(chat.id, first.id, chat.context)).seq == place
+        assert await chat.texts() == ["by begin_turn", "two", "three", "four"]
+        assert (await store.load_item_record(chat.id, first.id, chat.context)).seq == seq
 
     async def test_an_item_may_become_one_of_another_type(self, store: Store) -> None:
         chat = Chat(store)
-        lease = await chat.open(chat.says("one"), second := chat.says("two"), chat.says("three"))
-        hidden = msgspec.structs.replace(chat.hides(), id=second.id)
+        lease = await chat.open(chat.item("one"), second := chat.item("two"), chat.item("three"))
+        hidden = msgspec.structs.replace(chat.hidden_item(), id=second.id)
         await store.write(lease, [hidden])
-        assert await chat.words() == ["one", "three"]
-        assert await chat.known() == ["one", hidden.type, "three"]
+        assert await chat.texts() == ["one", "three"]
+        assert await chat.history_texts() == ["one", hidden.type, "three"]
         await store.write(lease, [second])
-        assert await chat.words() == ["one", "two", "three"]
+        assert await chat.texts() == ["one", "two", "three"]
 
     async def test_writers_of_one_item_at_once_make_one_item(self, store: Store) -> None:
         chat = await Chat(store).save()
-        item = chat.says()
+        item = chat.item()
         await asyncio.gather(
-            *(store.put_item(chat.says(str(number), item_id=item.id), chat.context) for number in range(12))
+            *(store.put_item(chat.item(str(number), item_id=item.id), chat.context) for number in range(12))
         )
-        assert [record.id for record in await chat.shown()] == [item.id]
+        assert [record.id for record in await chat.visible_items()] == [item.id]
 
     async def test_a_status_that_chatkit_knows_comes_back(self, store: Store) -> None:
-        me = as_user()
+        me = context_of()
         thread = ThreadMetadata(
             id=store.generate_thread_id(me), created_at=MOMENT, status=LockedStatus(reason="ü")
         )

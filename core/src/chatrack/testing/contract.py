@@ -1,4 +1,4 @@
-"""The whole contract of a store, as tests."""
+"""The complete contract of a store, as tests."""
 
 import pytest
 
@@ -28,11 +28,11 @@ class StoreContract(
     PausesContract,
     CancellationContract,
 ):
-    """What every store does.
+    """Tests that every store has to pass.
 
-    A class that inherits it has one fixture, `store`, which gives a started store whose tables are up to date.
-    It may be the same for all tests, and have other data in it: each test has users of its own. The tests use
-    nothing but the methods of `Store`.
+    A subclass defines one fixture, `store`, which provides a started store whose tables are up to date. All tests
+    may share one store, which need not be empty: each test has its own users. The tests use only the methods of
+    `Store`.
     """
 
     async def test_a_store_that_is_started_is_alive(self, store: Store) -> None:

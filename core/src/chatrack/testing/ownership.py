@@ -1,4 +1,4 @@
-"""Nobody sees or touches what belongs to another."""
+"""Contract tests of ownership: no user reads or changes the data of another."""
 
 import msgspec
 import pytest
@@ -6,110 +6,110 @@ import pytest
 from chatrack.errors import NotFound, RequestError
 from chatrack.interfaces.store import Store
 from chatrack.interfaces.user import User
-from chatrack.testing.factories import Chat, as_user, file, fresh_user, refused
+from chatrack.testing.factories import Chat, assert_raises, context_of, file, new_user
 from chatrack.testing.tenant_isolation import (
     ANYTHING,
-    LOOKS,
+    LOOKALIKES,
     Attempt,
-    Property,
+    OwnedData,
+    ambiguous_user,
     attempts,
+    lookalike_users,
     owned_methods,
-    strangers,
-    victim,
 )
 
 
-async def told(attempt: Attempt) -> object:
-    """Give what a stranger is told: a value or an exception."""
+async def outcome_of(attempt: Attempt) -> object:
+    """Return the outcome of an attempt: a value or an exception."""
     try:
         return await attempt.call()
-    except Exception as error:  # noqa: BLE001  (whether it is the right one, the caller asks)
+    except Exception as error:  # noqa: BLE001  (compared by the caller)
         return error
 
 
-def agrees(given: object, expected: object) -> bool:
-    """Tell whether a stranger was told what it should be."""
+def matches(outcome: object, expected: object) -> bool:
+    """Return whether an outcome is the expected one."""
     if expected is ANYTHING:
         return True
-    return isinstance(given, expected) if isinstance(expected, type) else given == expected
+    return isinstance(outcome, expected) if isinstance(expected, type) else outcome == expected
 
 
-async def attempts_of(store: Store, stranger: User, his: Property) -> dict[str, list[Attempt]]:
-    """Make the attempts of a stranger who has a thread as well."""
-    chat = Chat(store, as_user(stranger))
-    # More of it than the owner has: a store that numbers items shall not refuse a number by chance.
-    lease = await chat.open(*(chat.says(str(number)) for number in range(9)))
-    return attempts(store, his, chat, lease)
+async def attempts_of(store: Store, other: User, owned: OwnedData) -> dict[str, list[Attempt]]:
+    """Return the attempts of another user, who has a thread as well."""
+    chat = Chat(store, context_of(other))
+    # More items than the owner has, so that sequence numbers are not refused by chance.
+    lease = await chat.open(*(chat.item(str(number)) for number in range(9)))
+    return attempts(store, owned, chat, lease)
 
 
 class OwnershipContract:
-    """Every row is somebody's."""
+    """Every record belongs to one user."""
 
     @pytest.mark.parametrize("method", owned_methods())
     async def test_what_is_someone_elses_is_not_found_by(self, store: Store, method: str) -> None:
-        owner = victim()
-        his = await Property(store, owner).save()
-        before = await his.state()
+        owner = ambiguous_user()
+        owned = await OwnedData(store, owner).save()
+        before = await owned.state()
         for look in ("user", "tenant"):
-            tried = await attempts_of(store, strangers(owner)[look], his)
-            assert method in tried, f"nobody has tried to reach the data of others by Store.{method}"
-            # What has never been there: the answers have to be the same.
-            unknown = await attempts_of(store, fresh_user(), Property(store, victim()))
+            tried = await attempts_of(store, lookalike_users(owner)[look], owned)
+            assert method in tried, f"no test tries to reach the data of others with Store.{method}"
+            # The outcomes have to be those for data that does not exist.
+            unknown = await attempts_of(store, new_user(), OwnedData(store, ambiguous_user()))
             for attempt, other in zip(tried[method], unknown[method], strict=True):
-                given, reference = await told(attempt), await told(other)
-                assert agrees(given, attempt.gives), f"another {look}: {method} gave {given!r}"
-                if isinstance(given, RequestError) and isinstance(reference, RequestError):
-                    assert (type(given), str(given), given.field) == (
+                outcome, reference = await outcome_of(attempt), await outcome_of(other)
+                assert matches(outcome, attempt.expected), f"another {look}: {method} returned {outcome!r}"
+                if isinstance(outcome, RequestError) and isinstance(reference, RequestError):
+                    assert (type(outcome), str(outcome), outcome.field) == (
                         type(reference),
                         str(reference),
                         reference.field,
                     )
-        assert await his.state() == before
+        assert await owned.state() == before
 
-    @pytest.mark.parametrize("look", LOOKS)
+    @pytest.mark.parametrize("look", LOOKALIKES)
     async def test_users_whose_ids_look_alike_are_different_users(self, store: Store, look: str) -> None:
-        owner = victim()
-        his = await Property(store, owner).save()
-        before = await his.state()
-        for method, tried in (await attempts_of(store, strangers(owner)[look], his)).items():
+        owner = ambiguous_user()
+        owned = await OwnedData(store, owner).save()
+        before = await owned.state()
+        for method, tried in (await attempts_of(store, lookalike_users(owner)[look], owned)).items():
             for attempt in tried:
-                given = await told(attempt)
-                assert agrees(given, attempt.gives), f"{method} gave {given!r}"
-        assert await his.state() == before
+                outcome = await outcome_of(attempt)
+                assert matches(outcome, attempt.expected), f"{method} returned {outcome!r}"
+        assert await owned.state() == before
 
     async def test_an_item_of_another_thread_is_not_found_in_this_one(self, store: Store) -> None:
-        one = await Chat(store).save()
-        other = await Chat(store, one.context).save()
-        item = other.says("other")
-        await store.put_item(item, one.context)
-        await refused(
+        chat = await Chat(store).save()
+        other = await Chat(store, chat.context).save()
+        item = other.item("other")
+        await store.put_item(item, chat.context)
+        await assert_raises(
             NotFound,
-            store.load_item_record(one.id, item.id, one.context),
-            store.page_items(one.id, after=item.id, limit=5, order="asc", context=one.context),
-            store.save_feedback(one.id, [item.id], "positive", one.context),
+            store.load_item_record(chat.id, item.id, chat.context),
+            store.page_items(chat.id, after=item.id, limit=5, order="asc", context=chat.context),
+            store.save_feedback(chat.id, [item.id], "positive", chat.context),
         )
-        lease = await one.begin()
+        lease = await chat.begin()
         await store.write(lease, remove=[item.id], resolve=[item.id])
         await store.end_turn(lease, replace=[item.id])
-        assert await other.words() == ["other"]
+        assert await other.texts() == ["other"]
 
     async def test_the_same_item_id_in_two_threads_is_two_items(self, store: Store) -> None:
         mine = await Chat(store).save()
         same, foreign = await Chat(store, mine.context).save(), await Chat(store).save()
-        item = mine.says("mine")
+        item = mine.item("mine")
         for chat, words in ((mine, "mine"), (same, "my other"), (foreign, "another's")):
-            await store.put_item(chat.says(words, item_id=item.id), chat.context)
-        assert await mine.words() == ["mine"]
-        assert await same.words() == ["my other"]
-        assert await foreign.words() == ["another's"]
+            await store.put_item(chat.item(words, item_id=item.id), chat.context)
+        assert await mine.texts() == ["mine"]
+        assert await same.texts() == ["my other"]
+        assert await foreign.texts() == ["another's"]
         await store.delete_thread_item(mine.id, item.id, mine.context)
-        assert await same.words() == ["my other"]
+        assert await same.texts() == ["my other"]
 
     async def test_ids_that_differ_only_in_case_are_different_ids(self, store: Store) -> None:
         chat = await Chat(store).save()
         for item_id in ("msg_a", "msg_A", "msg_a "):
-            await store.put_item(chat.says(item_id, item_id=item_id), chat.context)
-        assert await chat.words() == ["msg_a", "msg_A", "msg_a "]
+            await store.put_item(chat.item(item_id, item_id=item_id), chat.context)
+        assert await chat.texts() == ["msg_a", "msg_A", "msg_a "]
         with pytest.raises(NotFound):
             await store.load_record(chat.id.upper(), chat.context)
 
@@ -135,4 +135,4 @@ class OwnershipContract:
     async def test_names_and_roles_of_a_user_make_no_difference(self, store: Store) -> None:
         chat = await Chat(store).save()
         renamed = msgspec.structs.replace(chat.context.user, name="Zoé", roles=frozenset({"admin"}))
-        assert await store.load_record(chat.id, as_user(renamed)) == chat.thread
+        assert await store.load_record(chat.id, context_of(renamed)) == chat.thread

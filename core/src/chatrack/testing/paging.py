@@ -1,4 +1,4 @@
-"""Pages: full, in order, each record once."""
+"""Contract tests of pages: full, in order, each record once."""
 
 import asyncio
 
@@ -9,34 +9,34 @@ from chatrack.clock import to_micros
 from chatrack.errors import NotFound
 from chatrack.interfaces.records import RecordPage, ThreadPage, item_to_record
 from chatrack.interfaces.store import Store
-from chatrack.testing.factories import MOMENT, Chat, as_user, message, walk
+from chatrack.testing.factories import MOMENT, Chat, collect_ids, context_of, message
 
 ORDERS = pytest.mark.parametrize("order", ["asc", "desc"])
 
 
 def oldest_first(found: list[str], order: str) -> list[str]:
-    """Undo the order of pages."""
+    """Return the ids in ascending order."""
     return found if order == "asc" else found[::-1]
 
 
 async def walk_items(chat: Chat, order: str, limit: int) -> list[str]:
-    """Go through all pages of a thread."""
+    """Return the ids on all pages of a thread."""
 
     async def page(after: str | None) -> RecordPage:
         return await chat.store.page_items(
             chat.id, after=after, limit=limit, order=order, context=chat.context
         )
 
-    return await walk(page, limit=limit)
+    return await collect_ids(page, limit=limit)
 
 
 async def walk_threads(chat: Chat, order: str, limit: int) -> list[str]:
-    """Go through all pages of a user's threads."""
+    """Return the ids on all pages of a user's threads."""
 
     async def page(after: str | None) -> ThreadPage:
         return await chat.store.page_threads(after=after, limit=limit, order=order, context=chat.context)
 
-    return await walk(page, limit=limit)
+    return await collect_ids(page, limit=limit)
 
 
 class PagingContract:
@@ -51,10 +51,10 @@ class PagingContract:
         lease = await chat.open()
         visible = []
         for number in range(9):
-            shown = chat.says(str(number), lease)  # all at the same time
+            shown = chat.item(str(number), lease)  # all with the same time
             visible.append(shown.id)
-            await store.write(lease, [chat.hides(lease), shown, chat.hides(lease)])
-            await store.write(lease, [chat.says("retried", lease), chat.hides(lease)], uncommitted=True)
+            await store.write(lease, [chat.hidden_item(lease), shown, chat.hidden_item(lease)])
+            await store.write(lease, [chat.item("retried", lease), chat.hidden_item(lease)], uncommitted=True)
         assert oldest_first(await walk_items(chat, order, limit), order) == visible
 
     @ORDERS
@@ -71,7 +71,9 @@ class PagingContract:
     @ORDERS
     async def test_has_more_is_exact(self, store: Store, order: str) -> None:
         chat = Chat(store)
-        await chat.open(chat.says("a"), chat.hides(), chat.says("b"), chat.says("c"), chat.hides())
+        await chat.open(
+            chat.item("a"), chat.hidden_item(), chat.item("b"), chat.item("c"), chat.hidden_item()
+        )
         for limit, expected in ((1, 1), (2, 2), (3, 3), (4, 3), (100, 3)):
             page = await store.page_items(chat.id, after=None, limit=limit, order=order, context=chat.context)
             assert (len(page.data), page.has_more) == (expected, limit < 3)
@@ -89,8 +91,8 @@ class PagingContract:
     @ORDERS
     async def test_a_cursor_that_the_client_cannot_have_is_not_found(self, store: Store, order: str) -> None:
         chat = Chat(store)
-        lease = await chat.open(chat.says("a"), hidden := chat.hides(), gone := chat.says("b"))
-        await store.write(lease, [pending := chat.says("retried", lease)], uncommitted=True)
+        lease = await chat.open(chat.item("a"), hidden := chat.hidden_item(), gone := chat.item("b"))
+        await store.write(lease, [pending := chat.item("retried", lease)], uncommitted=True)
         await store.write(lease, remove=[gone.id])
         for cursor in (hidden.id, pending.id, gone.id, "msg_unknown", "", chat.id):
             with pytest.raises(NotFound):
@@ -98,7 +100,7 @@ class PagingContract:
 
     async def test_a_thread_comes_with_its_oldest_items(self, store: Store) -> None:
         chat = Chat(store)
-        await chat.open(chat.hides(), *(chat.says(str(number)) for number in range(5)))
+        await chat.open(chat.hidden_item(), *(chat.item(str(number)) for number in range(5)))
         for limit in (1, 4, 5, 6):
             first = await store.page_items(
                 chat.id, after=None, limit=limit, order="asc", context=chat.context
@@ -110,7 +112,7 @@ class PagingContract:
 
     async def test_chatkits_own_methods_give_the_same_pages(self, store: Store) -> None:
         chat = Chat(store)
-        await chat.open(*(chat.says(str(number)) for number in range(3)))
+        await chat.open(*(chat.item(str(number)) for number in range(3)))
         records = await store.page_items(chat.id, after=None, limit=2, order="desc", context=chat.context)
         items = await store.load_thread_items(chat.id, None, 2, "desc", chat.context)
         assert [item.id for item in items.data] == [record.id for record in records.data]
@@ -123,28 +125,28 @@ class PagingContract:
     async def test_paging_while_others_write_gives_each_item_once(self, store: Store, order: str) -> None:
         chat = await Chat(store).save()
         for number in range(8):
-            await store.put_item(chat.says(f"before {number}"), chat.context)
+            await store.put_item(chat.item(f"before {number}"), chat.context)
 
         async def write(writer: int) -> None:
             for number in range(12):
-                await store.put_item(chat.says(f"{writer} {number}"), chat.context)
+                await store.put_item(chat.item(f"{writer} {number}"), chat.context)
 
         writers = [asyncio.ensure_future(write(number)) for number in range(4)]
         walks = []
         while not all(writer.done() for writer in writers):
             walks.append(oldest_first(await walk_items(chat, order, 3), order))
         await asyncio.gather(*writers)
-        everything = [record.id for record in await chat.shown()]
+        everything = [record.id for record in await chat.visible_items()]
         assert len(everything) == 8 + 4 * 12
         for found in walks:
-            # An item that came to stand before one that was already read would be missing.
+            # An item that is inserted before one that was already read would be missing.
             assert found == everything[: len(found)]
         assert oldest_first(await walk_items(chat, order, 3), order) == everything
 
     # -- threads ---------------------------------------------------------------------------------------
 
     async def test_threads_of_the_same_moment_are_all_there(self, store: Store) -> None:
-        me = as_user()
+        me = context_of()
         made = [Chat(store, me) for _ in range(9)]
         for number, chat in enumerate(made):
             moment = to_micros(MOMENT) + number // 4  # four, four and one of the same microsecond
@@ -159,7 +161,7 @@ class PagingContract:
 
     @ORDERS
     async def test_has_more_of_threads_is_exact(self, store: Store, order: str) -> None:
-        me = as_user()
+        me = context_of()
         assert await store.page_threads(after=None, limit=5, order=order, context=me) == ThreadPage(data=[])
         for _ in range(3):
             await Chat(store, me).save()
@@ -179,10 +181,10 @@ class PagingContract:
                 await store.page_threads(after=cursor, limit=5, order=order, context=chat.context)
 
     async def test_threads_keep_their_places_when_they_are_used(self, store: Store) -> None:
-        me = as_user()
+        me = context_of()
         made = [await Chat(store, me).save() for _ in range(3)]
         await store.set_title(made[0].id, "again", me)
-        await store.end_turn(await made[1].begin(made[1].says()))
+        await store.end_turn(await made[1].begin(made[1].item()))
         await store.put_thread(made[0].thread, me)
         assert await walk_threads(made[0], "asc", 2) == [chat.id for chat in made]
 
@@ -190,7 +192,7 @@ class PagingContract:
     async def test_paging_threads_while_others_come_gives_each_thread_once(
         self, store: Store, order: str
     ) -> None:
-        me = as_user()
+        me = context_of()
         before = [await Chat(store, me).save() for _ in range(6)]
 
         async def write() -> None:

@@ -1,4 +1,4 @@
-"""Threads: changed one column at a time, deleted with all that is theirs."""
+"""Contract tests of threads: changed one column at a time, deleted with everything in them."""
 
 import asyncio
 
@@ -7,11 +7,11 @@ import pytest
 
 from chatrack.errors import LeaseLost, NotFound
 from chatrack.interfaces.store import Store
-from chatrack.testing.factories import Chat, file, refused
+from chatrack.testing.factories import Chat, assert_raises, file
 
 
 class ThreadsContract:
-    """Threads as such."""
+    """Changing and deleting threads."""
 
     # -- renames ----------------------------------------------------------------------------------
 
@@ -50,12 +50,12 @@ class ThreadsContract:
 
     async def test_a_turn_does_not_undo_a_rename(self, store: Store) -> None:
         chat = Chat(store)
-        lease = await chat.open(chat.says("one"))
+        lease = await chat.open(chat.item("one"))
         await store.set_title(chat.id, "by the user", chat.context)
-        await store.write(lease, [chat.says("two")])
-        await store.checkpoint([(lease, [chat.says("three")], False)])
+        await store.write(lease, [chat.item("two")])
+        await store.checkpoint([(lease, [chat.item("three")], False)])
         await store.start_history_at(lease, 2)
-        await store.end_turn(lease, [chat.says("four")])
+        await store.end_turn(lease, [chat.item("four")])
         await chat.begin()
         assert (await store.load_record(chat.id, chat.context)).title == "by the user"
 
@@ -63,16 +63,16 @@ class ThreadsContract:
         chat = Chat(store)
         await chat.save()
         stale = await store.load_thread(chat.id, chat.context)
-        lease = await chat.begin(chat.says("one"), chat.says("two"))
-        seq = (await chat.shown())[1].seq
+        lease = await chat.begin(chat.item("one"), chat.item("two"))
+        seq = (await chat.visible_items())[1].seq
         await store.start_history_at(lease, seq)
         await store.save_thread(stale.model_copy(update={"metadata": {"k": 2}}), chat.context)
         assert await store.load_record(chat.id, chat.context) == msgspec.structs.replace(
             chat.thread, metadata='{"k":2}', history_from=seq
         )
-        await store.write(lease, [chat.says("three")])
-        assert await chat.words() == ["one", "two", "three"]
-        assert await chat.known() == ["two", "three"]
+        await store.write(lease, [chat.item("three")])
+        assert await chat.texts() == ["one", "two", "three"]
+        assert await chat.history_texts() == ["two", "three"]
 
     async def test_renames_and_turns_at_the_same_time_lose_nothing(self, store: Store) -> None:
         chat = Chat(store)
@@ -84,13 +84,13 @@ class ThreadsContract:
 
         async def talk() -> None:
             for number in range(10):
-                await store.write(lease, [chat.says(str(number))])
+                await store.write(lease, [chat.item(str(number))])
                 await store.start_history_at(lease, number)
 
         await asyncio.gather(rename(), talk())
         thread = await store.load_record(chat.id, chat.context)
         assert (thread.title, thread.history_from) == ("title 9", 9)
-        assert await chat.words() == [str(number) for number in range(10)]
+        assert await chat.texts() == [str(number) for number in range(10)]
 
     async def test_a_thread_that_many_save_at_once_is_one_thread(self, store: Store) -> None:
         chat = Chat(store)
@@ -105,12 +105,12 @@ class ThreadsContract:
 
     async def test_threads_that_are_not_there_are_not_found(self, store: Store) -> None:
         chat = Chat(store)
-        await refused(
+        await assert_raises(
             NotFound,
             store.set_title(chat.id, "x", chat.context),
             store.replace_title(chat.id, None, "x", chat.context),
             store.delete_thread(chat.id, chat.context),
-            store.put_item(chat.says(), chat.context),
+            store.put_item(chat.item(), chat.context),
             store.save_attachment(file(chat.id), chat.context),
             chat.begin(),
         )
@@ -122,16 +122,16 @@ class ThreadsContract:
         one, other, loose = file(), file(), file()
         for attachment in (one, other, loose):
             await store.save_attachment(attachment, chat.context)
-        item = chat.says("one")
+        item = chat.item("one")
         lease = await chat.open(
-            item, chat.hides(), attachments=[one.model_copy(update={"thread_id": chat.id})]
+            item, chat.hidden_item(), attachments=[one.model_copy(update={"thread_id": chat.id})]
         )
         await store.save_attachment(other.model_copy(update={"thread_id": chat.id}), chat.context)
-        await store.write(lease, pauses=[chat.waits(item)])
-        await store.write(lease, [chat.says("retried", lease)], uncommitted=True)
+        await store.write(lease, pauses=[chat.pause(item)])
+        await store.write(lease, [chat.item("retried", lease)], uncommitted=True)
         await store.save_feedback(chat.id, [item.id], "positive", chat.context)
         await store.delete_thread(chat.id, chat.context)
-        await refused(
+        await assert_raises(
             NotFound,
             store.load_record(chat.id, chat.context),
             store.load_item_record(chat.id, item.id, chat.context),
@@ -143,55 +143,55 @@ class ThreadsContract:
             store.delete_thread(chat.id, chat.context),
         )
         with pytest.raises(LeaseLost):
-            await store.write(lease, [chat.says("late")])
+            await store.write(lease, [chat.item("late")])
         assert await store.load_attachment(loose.id, chat.context) == loose
 
     async def test_a_thread_that_is_made_anew_has_nothing_of_the_old_one(self, store: Store) -> None:
         chat = Chat(store)
-        item = chat.says("old")
-        old = await chat.open(item, chat.hides())
-        await store.write(old, pauses=[chat.waits(item)])
+        item = chat.item("old")
+        old = await chat.open(item, chat.hidden_item())
+        await store.write(old, pauses=[chat.pause(item)])
         await store.delete_thread(chat.id, chat.context)
         new = await chat.open()
         assert not new.interrupted
-        assert await chat.known() == []
+        assert await chat.history_texts() == []
         await store.put_item(item, chat.context)
         assert await chat.pauses() == []
-        await refused(LeaseLost, store.write(old, [chat.says("late")]), store.end_turn(old))
+        await assert_raises(LeaseLost, store.write(old, [chat.item("late")]), store.end_turn(old))
         assert await store.renew([old, new], seconds=60) == {new.turn_id}
-        assert await chat.words() == ["old"]
+        assert await chat.texts() == ["old"]
 
     async def test_other_threads_stay(self, store: Store) -> None:
         gone = Chat(store)
         kept = Chat(store, gone.context)
-        item = kept.says("kept")
+        item = kept.item("kept")
         mine = file()
         await store.save_attachment(mine, kept.context)
         lease = await kept.open(item, attachments=[mine.model_copy(update={"thread_id": kept.id})])
-        await store.write(lease, pauses=[kept.waits(item)])
-        await gone.open(gone.says(), gone.hides())
+        await store.write(lease, pauses=[kept.pause(item)])
+        await gone.open(gone.item(), gone.hidden_item())
         await store.delete_thread(gone.id, gone.context)
-        assert await kept.words() == ["kept"]
-        assert await kept.pauses() == [kept.waits(item)]
+        assert await kept.texts() == ["kept"]
+        assert await kept.pauses() == [kept.pause(item)]
         assert (await store.load_attachment(mine.id, kept.context)).thread_id == kept.id
         assert await store.renew([lease], seconds=60) == {lease.turn_id}
 
     async def test_an_item_goes_alone(self, store: Store) -> None:
         chat = Chat(store)
-        await chat.open(chat.says("one"), second := chat.says("two"), chat.says("three"))
+        await chat.open(chat.item("one"), second := chat.item("two"), chat.item("three"))
         await store.delete_thread_item(chat.id, second.id, chat.context)
-        assert await chat.words() == ["one", "three"]
+        assert await chat.texts() == ["one", "three"]
         with pytest.raises(NotFound):
             await store.load_item_record(chat.id, second.id, chat.context)
         await store.put_item(second, chat.context)
-        assert await chat.words() == ["one", "three", "two"]
+        assert await chat.texts() == ["one", "three", "two"]
 
     async def test_a_thread_that_goes_during_a_write_takes_it_along(self, store: Store) -> None:
         for _ in range(5):
             chat = Chat(store)
             lease = await chat.open()
             written, *_ = await asyncio.gather(
-                store.write(lease, [chat.says(), chat.says()]),
+                store.write(lease, [chat.item(), chat.item()]),
                 store.delete_thread(chat.id, chat.context),
                 return_exceptions=True,
             )

@@ -11,7 +11,7 @@ from chatrack.ids import new_id
 from chatrack.interfaces.lease import Lease
 from chatrack.interfaces.records import ItemRecord, item_to_record
 from chatrack.interfaces.store import Store
-from chatrack.testing.factories import MOMENT, SOON, Chat, file, refused
+from chatrack.testing.factories import MOMENT, SHORT_LEASE, Chat, assert_raises, file
 from chatrack.testing.leases import LOSSES, recreated
 
 
@@ -20,8 +20,8 @@ def claimed(attachment: FileAttachment, chat: Chat) -> FileAttachment:
     return attachment.model_copy(update={"thread_id": chat.id})
 
 
-def asks(chat: Chat, *attachments: FileAttachment) -> ItemRecord:
-    """Make a user's message with attachments."""
+def user_message(chat: Chat, *attachments: FileAttachment) -> ItemRecord:
+    """Return a user's message with attachments."""
     return item_to_record(
         UserMessageItem(
             id=new_id("message"),
@@ -57,32 +57,32 @@ class WithdrawalContract:
 
     async def test_a_withdrawn_turn_leaves_the_thread_as_it_was(self, store: Store) -> None:
         chat = Chat(store)
-        await store.end_turn(await chat.open(chat.says("old"), chat.hides()))
+        await store.end_turn(await chat.open(chat.item("old"), chat.hidden_item()))
         before = await store.load_history(chat.id, chat.context)
-        items = [chat.says("question"), chat.hides()]
+        items = [chat.item("question"), chat.hidden_item()]
         lease = await chat.begin(*items)
         assert await withdraw(chat, lease, *items) is True
         assert await store.load_history(chat.id, chat.context) == before
         assert await store.load_record(chat.id, chat.context) == chat.thread
-        await refused(LeaseLost, store.write(lease, [chat.says("late")]), store.end_turn(lease))
+        await assert_raises(LeaseLost, store.write(lease, [chat.item("late")]), store.end_turn(lease))
         again = await chat.begin(*items)
         assert again.fence > lease.fence
         assert not again.interrupted
-        assert await chat.words() == ["old", "question"]
+        assert await chat.texts() == ["old", "question"]
 
     async def test_a_withdrawn_turn_that_created_its_thread_deletes_it(self, store: Store) -> None:
         chat, mine = Chat(store), file()
         other = Chat(store, chat.context)
         await store.save_attachment(mine, chat.context)
-        item = chat.says("question")
+        item = chat.item("question")
         lease = await chat.open(item, attachments=[claimed(mine, chat)])
         assert await withdraw(chat, lease, item, created=True, attachments=(mine,)) is True
         assert await store.load_attachment(mine.id, chat.context) == mine
-        await refused(NotFound, store.load_record(chat.id, chat.context), chat.words())
-        await refused(LeaseLost, store.end_turn(lease))
+        await assert_raises(NotFound, store.load_record(chat.id, chat.context), chat.texts())
+        await assert_raises(LeaseLost, store.end_turn(lease))
         await other.open(attachments=[claimed(mine, other)])
-        await chat.open(chat.says("again"))
-        assert await chat.words() == ["again"]
+        await chat.open(chat.item("again"))
+        assert await chat.texts() == ["again"]
 
     async def test_only_attachments_of_the_thread_that_are_named_are_handed_back(self, store: Store) -> None:
         chat = Chat(store)
@@ -104,24 +104,24 @@ class WithdrawalContract:
         chat, old, new = Chat(store), file(), file()
         for attachment in (old, new):
             await store.save_attachment(attachment, chat.context)
-        await store.end_turn(await chat.open(asks(chat, old), attachments=[claimed(old, chat)]))
+        await store.end_turn(await chat.open(user_message(chat, old), attachments=[claimed(old, chat)]))
         both = [claimed(old, chat), claimed(new, chat)]
-        lease = await chat.begin(question := asks(chat, old, new), attachments=both)
+        lease = await chat.begin(question := user_message(chat, old, new), attachments=both)
         assert await withdraw(chat, lease, question, attachments=tuple(both))
         assert await store.load_attachment(old.id, chat.context) == claimed(old, chat)
         assert await store.load_attachment(new.id, chat.context) == new
 
     async def test_only_the_named_items_are_removed(self, store: Store) -> None:
         chat = Chat(store)
-        lease = await chat.open(one := chat.says("one"), two := chat.says("two"))
-        await store.write(lease, pauses=[chat.waits(one), chat.waits(two)])
-        assert await withdraw(chat, lease, one, chat.says("unknown"))
-        assert await chat.words() == ["two"]
-        assert await chat.pauses() == [chat.waits(two)]
+        lease = await chat.open(one := chat.item("one"), two := chat.item("two"))
+        await store.write(lease, pauses=[chat.pause(one), chat.pause(two)])
+        assert await withdraw(chat, lease, one, chat.item("unknown"))
+        assert await chat.texts() == ["two"]
+        assert await chat.pauses() == [chat.pause(two)]
 
     async def test_a_turn_is_withdrawn_once(self, store: Store) -> None:
         chat = Chat(store)
-        lease = await chat.open(item := chat.says("one"))
+        lease = await chat.open(item := chat.item("one"))
         done = await asyncio.gather(*(withdraw(chat, lease, item) for _ in range(5)))
         assert sorted(done) == [False] * 4 + [True]
 
@@ -129,11 +129,11 @@ class WithdrawalContract:
         self, store: Store
     ) -> None:
         chat = Chat(store)
-        lease = await chat.open(item := chat.says("one"), seconds=SOON)
-        await asyncio.sleep(SOON * 3)
+        lease = await chat.open(item := chat.item("one"), seconds=SHORT_LEASE)
+        await asyncio.sleep(SHORT_LEASE * 3)
         assert await withdraw(chat, lease, item)
         assert not (await chat.begin()).interrupted
-        assert await chat.words() == []
+        assert await chat.texts() == []
 
     @pytest.mark.parametrize("loss", [loss for loss in LOSSES if loss.__name__ != "repeated"])
     @pytest.mark.parametrize("created", [False, True])
@@ -142,11 +142,11 @@ class WithdrawalContract:
     ) -> None:
         chat, mine = Chat(store), file()
         await store.save_attachment(mine, chat.context)
-        lease = await chat.open(item := chat.says("one"), attachments=[claimed(mine, chat)])
+        lease = await chat.open(item := chat.item("one"), attachments=[claimed(mine, chat)])
         await loss(chat, lease)
-        before = await chat.known()
+        before = await chat.history_texts()
         assert await withdraw(chat, lease, item, created=created, attachments=(mine,)) is False
-        assert await chat.known() == before
+        assert await chat.history_texts() == before
         assert await store.load_record(chat.id, chat.context) == chat.thread
         if loss is not recreated:
             assert await store.load_attachment(mine.id, chat.context) == claimed(mine, chat)
@@ -156,7 +156,7 @@ class WithdrawalContract:
         await store.save_attachment(mine, chat.context)
         never = Lease(thread_id=chat.id, turn_id=new_id("turn"), fence=1, user=chat.context.user)
         for _ in range(2):
-            assert await withdraw(chat, never, chat.says(), created=True, attachments=(mine,)) is False
+            assert await withdraw(chat, never, chat.item(), created=True, attachments=(mine,)) is False
             assert await store.load_attachment(mine.id, chat.context) == mine
-            await chat.save()  # now the thread is there, and nobody holds it
+            await chat.save()  # now the thread exists, and no turn holds it
         assert await store.load_record(chat.id, chat.context) == chat.thread

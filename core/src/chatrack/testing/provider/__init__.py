@@ -1,1 +1,1 @@
-"""The contract of a provider of models."""
+"""The contract of model providers."""

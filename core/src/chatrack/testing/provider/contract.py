@@ -1,4 +1,4 @@
-"""The whole contract of a provider of models, as tests."""
+"""The complete contract of a model provider, as tests."""
 
 import pytest
 
@@ -12,30 +12,30 @@ from chatrack.testing.provider.tools import ToolsContract
 
 @pytest.mark.asyncio
 class ProviderContract(StreamingContract, ToolsContract, ConversationsContract, EndingsContract):
-    """What every provider's models do, through the Agents SDK.
+    """Tests that the models of every provider have to pass, run through the Agents SDK.
 
-    A class that inherits it has the fixture `provider`, and says in `script` how its models are made to do what the
-    tests need. What else a test needs has a fixture here that may be overridden.
+    A subclass defines the fixture `provider`, and in `script` the messages that make its models do what the tests
+    need. The other fixtures may be overridden.
     """
 
     script = ProviderScript()
 
     @pytest.fixture
     def model_name(self) -> str | None:
-        """The provider's name for the model; its default if None."""
+        """The provider's name for the model; None for its default model."""
         return None
 
     @pytest.fixture
     def model(self, provider: ModelProvider, model_name: str | None) -> Model:
-        """The model."""
+        """The model under test."""
         return provider.get_model(model_name)
 
     @pytest.fixture
     def slow_model(self, model: Model) -> Model:
-        """A model that takes its time, to be cancelled: one that pauses between words is best."""
+        """A slow model for the tests of cancellation, preferably one that pauses between words."""
         return model
 
     @pytest.fixture
     def refused(self) -> RefusedModel:
-        """A model whose requests are refused, such as one with a wrong key."""
-        pytest.skip("there is no fixture `refused`: the model refuses nothing")
+        """A model whose requests are refused, for example because of a wrong key."""
+        pytest.skip("no fixture `refused`: no request to the model is refused")

@@ -1,4 +1,4 @@
-"""Answers that end before their time: refused, or cancelled."""
+"""Contract tests of answers that are refused or cancelled."""
 
 import asyncio
 import contextlib
@@ -11,29 +11,29 @@ from agents import Runner
 
 from chatrack.errors import ModelFailure
 from chatrack.interfaces.models import Model
-from chatrack.testing.provider.harness import CONFIG, WORDS, Asking, user
+from chatrack.testing.provider.harness import CONFIG, WORDS, Conversation, user
 from chatrack.testing.provider.script import ProviderScript, RefusedModel
 
 LONG = " ".join([WORDS] * 200)
 
-SOON = 1.0
-"""Seconds in which an answer that was cancelled is over."""
+CANCEL_TIMEOUT = 60.0
+"""Seconds until a cancelled answer has to have ended."""
 
 
 class EndingsContract:
-    """Failures and cancellation."""
+    """Refusals and cancellation."""
 
     script: ProviderScript
 
     async def test_a_refused_request_is_a_model_failure_that_shows_no_key(
         self, refused: RefusedModel
     ) -> None:
-        asking = Asking(refused.model, self.script)
-        for ask in (asking.ask, asking.whole):
+        conversation = Conversation(refused.model, self.script)
+        for ask in (conversation.ask, conversation.ask_unstreamed):
             with pytest.raises(ModelFailure) as caught:
                 await ask(self.script.say(WORDS))
             assert caught.value.fault == refused.fault
-            for error in chain(caught.value):
+            for error in error_chain(caught.value):
                 shown = f"{error!s} {error!r} {error.args!r} {vars(error)!r}"
                 assert refused.secret not in shown, f"{type(error).__name__} shows the key"
             assert refused.secret not in "".join(traceback.format_exception(caught.value))
@@ -43,17 +43,17 @@ class EndingsContract:
         self, slow_model: Model, words: int
     ) -> None:
         before = asyncio.all_tasks()
-        agent = Asking(slow_model, self.script).agent
+        agent = Conversation(slow_model, self.script).agent
         result = Runner.run_streamed(agent, [user(self.script.say(LONG))], run_config=CONFIG)
         begun = asyncio.Event()
 
         async def listen() -> None:
-            heard = 0
+            deltas = 0
             async with contextlib.aclosing(result.stream_events()) as stream:  # type: ignore[type-var]  # a generator
                 async for event in stream:
                     if event.type == "raw_response_event" and event.data.type == "response.output_text.delta":
-                        heard += 1
-                        if heard >= words:
+                        deltas += 1
+                        if deltas >= words:
                             begun.set()
 
         listener = asyncio.create_task(listen())
@@ -63,51 +63,55 @@ class EndingsContract:
             waiting.cancel()
             if listener.done():
                 await listener
-            assert begun.is_set(), "there was no answer to cancel"
+            assert begun.is_set(), "the answer ended before it could be cancelled"
         else:
             await asyncio.sleep(0.05)
         started = time.monotonic()
         listener.cancel()
-        left = await ended(before, started + SOON)
-        for task in left:  # so that this test is the only one that they fail
+        left = await remaining_tasks(before, started + CANCEL_TIMEOUT)
+        for task in left:  # so that they do not fail other tests
             task.cancel()
-        assert not left, f"{SOON:.0f} s after the answer was cancelled there still is {left}"
+        assert not left, (
+            f"{CANCEL_TIMEOUT:.0f} s after the answer was cancelled, these tasks are left: {left}"
+        )
         with contextlib.suppress(asyncio.CancelledError):
             await listener
 
     async def test_an_answer_that_has_come_to_its_end_leaves_no_task(self, model: Model) -> None:
         before = asyncio.all_tasks()
-        asking = Asking(model, self.script)
-        await asking.ask(self.script.call(("note", {"text": "milk"})))
-        left = await ended(before, time.monotonic() + SOON)
-        assert not left, f"after the answer there still is {left}"
+        conversation = Conversation(model, self.script)
+        await conversation.ask(self.script.call(("note", {"text": "milk"})))
+        left = await remaining_tasks(before, time.monotonic() + CANCEL_TIMEOUT)
+        assert not left, f"after the answer, these tasks are left: {left}"
 
     async def test_after_one_that_was_cancelled_the_next_answer_is_right(
         self, slow_model: Model, model: Model
     ) -> None:
         for _ in range(3):
-            task = asyncio.create_task(Asking(slow_model, self.script).ask(self.script.say(LONG)))
+            task = asyncio.create_task(Conversation(slow_model, self.script).ask(self.script.say(LONG)))
             await asyncio.sleep(0.02)
             task.cancel()
-            await asyncio.wait([task], timeout=SOON)
-        heard = await Asking(model, self.script).ask(self.script.say(WORDS))
-        assert heard.text == WORDS
+            await asyncio.wait([task], timeout=CANCEL_TIMEOUT)
+        answer = await Conversation(model, self.script).ask(self.script.say(WORDS))
+        assert answer.text == WORDS
 
 
-async def ended(before: "set[asyncio.Task[object]]", deadline: float) -> "set[asyncio.Task[object]]":
-    """Wait until there are no more tasks than before, and give those that are left in the end."""
+async def remaining_tasks(
+    before: "set[asyncio.Task[object]]", deadline: float
+) -> "set[asyncio.Task[object]]":
+    """Wait until there are no new tasks, and return those that are left at the deadline."""
     while (left := asyncio.all_tasks() - before) and (rest := deadline - time.monotonic()) > 0:
         await asyncio.wait(left, timeout=rest)
     return left
 
 
-def chain(error: BaseException | None) -> Iterator[BaseException]:
-    """Give an error, and all that it was made of."""
+def error_chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error, its causes and its contexts."""
     seen: set[int] = set()
-    waiting = [error]
-    while waiting:
-        one = waiting.pop()
-        if one is not None and id(one) not in seen:
-            seen.add(id(one))
-            waiting += [one.__cause__, one.__context__]
-            yield one
+    pending = [error]
+    while pending:
+        current = pending.pop()
+        if current is not None and id(current) not in seen:
+            seen.add(id(current))
+            pending += [current.__cause__, current.__context__]
+            yield current

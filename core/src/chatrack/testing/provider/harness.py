@@ -1,4 +1,4 @@
-"""What the tests of the contract are made of: tools, questions, and what was heard in answer to them."""
+"""Tools, conversations and answers for the contract tests."""
 
 import asyncio
 import contextlib
@@ -18,21 +18,21 @@ from chatrack.testing.provider.script import ProviderScript
 
 CONFIG = RunConfig(tracing_disabled=True)
 
-PATIENCE = 30.0
-"""Seconds after which a test no longer waits for an answer."""
+TIMEOUT = 60.0
+"""Seconds after which a test stops waiting for an answer and fails."""
 
 WORDS = "The quick brown fox jumps over the lazy dog, and then it goes home to sleep."
 
 
-class Called(msgspec.Struct, frozen=True):
-    """A call that a tool got.
+class ToolCall(msgspec.Struct, frozen=True):
+    """A call that a tool received.
 
     Args:
         name: the tool.
-        call_id: what the model calls the call.
-        text: the argument; None if the tool takes none.
-        token: a word that is in nothing but the result.
-        end: the same, for the result's other end.
+        call_id: the model's id of the call.
+        text: the argument; None for a tool without parameters.
+        token: a random word at the beginning of the result.
+        end: a random word at the end of the result.
     """
 
     name: str
@@ -43,80 +43,79 @@ class Called(msgspec.Struct, frozen=True):
 
 
 class Toolbox:
-    """Two tools: `note` takes a text and gives it back between two words of its own, `ping` takes nothing."""
+    """Two tools: `note` returns its text between two random words, and `ping` has no parameters."""
 
     def __init__(self) -> None:
-        self.calls: list[Called] = []
+        self.calls: list[ToolCall] = []
 
         @function_tool
         def note(context: ToolContext, text: str) -> str:
-            """Note a text; gives it back with a word before and a word after it."""
+            """Note a text. Returns it between two words."""
             return self._called(context, text)
 
         @function_tool
         def ping(context: ToolContext) -> str:
-            """Give two words."""
+            """Return two words."""
             return self._called(context, None)
 
         self.tools: list[Tool] = [note, ping]
 
     def _called(self, context: ToolContext, text: str | None) -> str:
         token, end = f"a{secrets.token_hex(4)}", f"z{secrets.token_hex(4)}"
-        self.calls.append(Called(context.tool_name, context.tool_call_id, text, token, end))
+        self.calls.append(ToolCall(context.tool_name, context.tool_call_id, text, token, end))
         return f"{token} {text or 'pong'} {end}"
 
     def texts(self) -> list[tuple[str, str | None]]:
-        """Give which tools were called with what."""
+        """Return the names and the arguments of the calls."""
         return [(call.name, call.text) for call in self.calls]
 
-    def check_ids(self) -> None:
-        """See that each call can be told from every other."""
+    def assert_unique_ids(self) -> None:
+        """Assert that each call has an id, and no two have the same."""
         ids = [call.call_id for call in self.calls]
         assert all(ids), f"a call without an id: {ids}"
         assert len(set(ids)) == len(ids), f"two calls with one id: {ids}"
 
 
-class Heard:
-    """What came of one question.
+class Answer:
+    """The answer to one message.
 
     Args:
         result: the run.
-        events: what the model said, event by event.
+        events: the model's events.
     """
 
     def __init__(self, result: RunResultStreaming, events: Sequence[Any]) -> None:
         self.result = result
         self.text = str(result.final_output)
-        """The last words."""
+        """The final text."""
         self.responses: list[list[Any]] = []
-        """The events of each response of the model."""
+        """The events of each of the model's responses."""
         current: list[Any] = []
         for event in events:
             current.append(event)
             if event.type == "response.completed":
                 self.responses.append(current)
                 current = []
-        assert not current, f"after the last response.completed came {[event.type for event in current]}"
+        assert not current, f"events after the last response.completed: {[event.type for event in current]}"
         assert self.responses, "the model did not answer"
 
     @property
     def deltas(self) -> list[str]:
-        """The pieces that the last words came in."""
+        """The text deltas of the last response."""
         return [event.delta for event in self.responses[-1] if event.type == "response.output_text.delta"]
 
-    def check_repeats(self, called: Sequence[Called]) -> None:
-        """See that the results of calls reached the model, from their beginnings to their ends."""
-        for call in called:
-            assert call.token in self.text, f"the model does not know what {call.name} gave"
-            assert call.end in self.text, f"the model does not know the end of what {call.name} gave"
+    def assert_repeats(self, calls: Sequence[ToolCall]) -> None:
+        """Assert that the complete results of calls reached the model."""
+        for call in calls:
+            assert call.token in self.text, f"the model does not know the result of {call.name}"
+            assert call.end in self.text, f"the model does not know the end of the result of {call.name}"
 
-    def stored(self) -> list[Any]:
-        """Give the conversation as it is shown to the model in the next turn.
+    def to_history(self) -> list[Any]:
+        """Return the conversation in the form in which the server replays it in the next turn.
 
-        As the server does: through JSON, words as plain text, calls and results without ids but those that tie them
-        together.
+        Through JSON, text as plain strings, and calls and results with no ids other than `call_id`.
         """
-        return [_stored(item) for item in json.loads(json.dumps(self.result.to_input_list()))]
+        return [_to_history(item) for item in json.loads(json.dumps(self.result.to_input_list()))]
 
 
 _NAMES = {
@@ -125,7 +124,7 @@ _NAMES = {
 }
 
 
-def _stored(item: dict[str, Any]) -> dict[str, Any]:
+def _to_history(item: dict[str, Any]) -> dict[str, Any]:
     if item.get("role") == "assistant":
         content = item["content"]
         text = content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
@@ -135,44 +134,44 @@ def _stored(item: dict[str, Any]) -> dict[str, Any]:
 
 
 def user(text: str) -> Any:
-    """Make a message of the user."""
+    """Return a user's message."""
     return {"role": "user", "content": [{"type": "input_text", "text": text}]}
 
 
-class Asking:
+class Conversation:
     """A conversation with a model.
 
     Args:
         model: the model.
-        script: the instructions are its.
-        history: what was said before.
+        script: the script, for its instructions.
+        history: the items before the first message.
     """
 
     def __init__(self, model: Model, script: ProviderScript, history: Sequence[Any] = ()) -> None:
-        self.box = Toolbox()
+        self.toolbox = Toolbox()
         self.history = list(history)
         self.agent = self.new_agent("first", model, script)
 
-    def new_agent(self, name: str, model: Model, script: ProviderScript, **more: Any) -> agents.Agent[Any]:
-        """Make an agent with the tools."""
+    def new_agent(self, name: str, model: Model, script: ProviderScript, **options: Any) -> agents.Agent[Any]:
+        """Return an agent with the tools."""
         return agents.Agent(
-            name=name, instructions=script.instructions, model=model, tools=self.box.tools, **more
+            name=name, instructions=script.instructions, model=model, tools=self.toolbox.tools, **options
         )
 
-    async def ask(self, said: str) -> Heard:
-        """Say something, and hear the whole answer."""
-        result = Runner.run_streamed(self.agent, [*self.history, user(said)], run_config=CONFIG)
+    async def ask(self, message: str) -> Answer:
+        """Send a message and return the complete answer."""
+        result = Runner.run_streamed(self.agent, [*self.history, user(message)], run_config=CONFIG)
         try:
-            async with asyncio.timeout(PATIENCE), contextlib.aclosing(result.stream_events()) as stream:  # type: ignore[type-var]  # a generator
+            async with asyncio.timeout(TIMEOUT), contextlib.aclosing(result.stream_events()) as stream:  # type: ignore[type-var]  # a generator
                 events = [event.data async for event in stream if event.type == "raw_response_event"]
         except TimeoutError:
-            pytest.fail(f"the answer did not end within {PATIENCE:.0f} seconds")
-        heard = Heard(result, events)
-        self.history = heard.stored()
-        return heard
+            pytest.fail(f"the answer did not end within {TIMEOUT:.0f} seconds")
+        answer = Answer(result, events)
+        self.history = answer.to_history()
+        return answer
 
-    async def whole(self, said: str) -> str:
-        """Say something, and get the answer in one piece."""
-        async with asyncio.timeout(PATIENCE):
-            result = await Runner.run(self.agent, [*self.history, user(said)], run_config=CONFIG)
+    async def ask_unstreamed(self, message: str) -> str:
+        """Send a message and return the text of an answer that is not streamed."""
+        async with asyncio.timeout(TIMEOUT):
+            result = await Runner.run(self.agent, [*self.history, user(message)], run_config=CONFIG)
         return str(result.final_output)

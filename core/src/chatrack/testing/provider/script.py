@@ -1,4 +1,4 @@
-"""How a model is made to do what a test needs: what the user says to it."""
+"""The messages that make a model do what a test needs."""
 
 import json
 from collections.abc import Mapping
@@ -11,28 +11,28 @@ from chatrack.interfaces.models import Model
 
 
 class ProviderScript(msgspec.Struct, frozen=True, kw_only=True):
-    """What the user says, and what the model cannot do. Methods are there to be overridden.
+    """The user's messages, and the capabilities of the model. The methods may be overridden.
 
     Args:
-        instructions: those of the agents.
+        instructions: the agents' instructions.
         parallel: whether the model can call several tools at once.
-        handoffs: whether the model can hand over to another agent.
-        huge: whether the model takes, and gives to a tool, a hundred kilobytes.
-        elsewhere: whether the model takes a conversation that another model has begun.
+        handoffs: whether the model can hand off to another agent.
+        large_payloads: whether the model accepts messages and makes tool calls of a hundred kilobytes.
+        foreign_history: whether the model continues a conversation that another model has begun.
     """
 
     instructions: str = "You do exactly what the user tells you."
     parallel: bool = True
     handoffs: bool = True
-    huge: bool = True
-    elsewhere: bool = True
+    large_payloads: bool = True
+    foreign_history: bool = True
 
     def say(self, text: str) -> str:
-        """Give a message to which the model answers with a text, and with nothing else."""
+        """Return a message that the model answers with exactly a text."""
         return f"echo: {text}"
 
     def call(self, *calls: tuple[str, Mapping[str, Any]]) -> str:
-        """Give a message to which the model calls tools, all at once, and then repeats what they gave.
+        """Return a message that makes the model call tools, all at once, and then repeat their results.
 
         Args:
             calls: the name and the arguments of each call.
@@ -42,7 +42,7 @@ class ProviderScript(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def recall(self) -> str:
-        """Give a message to which the model repeats what all tools in the conversation gave."""
+        """Return a message that makes the model repeat the results of all tools in the conversation."""
         return "history?"
 
 
@@ -50,9 +50,9 @@ class RefusedModel(msgspec.Struct, frozen=True, kw_only=True):
     """A model whose requests are refused.
 
     Args:
-        model: the model, such as one with a wrong key.
-        fault: what its `ModelFailure` has to say.
-        secret: what must not be shown by it: the key.
+        model: the model, for example one with a wrong key.
+        fault: the expected fault of the `ModelFailure`.
+        secret: the key, which the failure must not show.
     """
 
     model: Model
