@@ -154,7 +154,7 @@ def test_plugins_lists_what_is_enabled_and_installed(config, site):
     outcome = run("plugins", "--config", config("dice"))
     assert outcome.code == 0, outcome.err
     rows = rows_of(outcome.out)
-    assert rows["plugin"] == ["state", "distribution", "version", "api", "gives"]
+    assert rows["plugin"] == ["state", "distribution", "version", "api", "hooks"]
     assert rows["dice"] == ["enabled", "fake-dice", "1.0", "1", "tools"]
     assert rows["resting"] == ["installed", "fake-resting", "1.0"]
     assert rows["sqlite_store"] == [

@@ -439,7 +439,7 @@ def test_a_database_that_goes_away_meanwhile_is_named_with_what_to_do(end, sourc
     target = bench.write("b")
     mistake = mistake_of(copy(source, target))
     assert f"{bench.folder / end}.toml: plugin sqlite_store" in mistake
-    assert "What has arrived stays, and the same command goes on where it was." in mistake
+    assert "What was copied stays; run the same command again to resume." in mistake
     monkeypatch.undo()
     assert copy(source, target).code == 0
     assert contents(target) == contents(source)

@@ -132,7 +132,7 @@ def test_told_to_stop_it_keeps_what_it_has_and_says_how_to_go_on(number, bench):
     process.join(LIMIT)
     assert process.exitcode == 128 + number
     log = (bench.folder / "command.log").read_text()
-    assert log == "chatrack: interrupted; the same command goes on where it was\n"
+    assert log == "chatrack: interrupted; run the same command again to resume\n"
     arrived = notes_in(bench.urls["b"])
     assert 10 <= arrived["chatrack_items"] < 3000
     assert len(contents(target)["chatrack_items"]) == arrived["chatrack_items"], "whole batches"

@@ -88,7 +88,7 @@ def table_of(outcome: Outcome) -> dict[tuple[str, str], str]:
     rows = [line.split() for line in outcome.out.splitlines()]
     if not rows:
         return {}
-    assert rows[0] == ["source", "kind", "removed"]
+    assert rows[0] == ["source", "kind", "deleted"]
     return {(source, kind): number for source, kind, number in rows[1:]}
 
 
@@ -115,7 +115,7 @@ def test_a_purge_of_a_user_leaves_others_alone_and_says_what_it_removed(kind, ur
     purge = ["purge", "--user", "ada", "--tenant", "acme", "--yes", "--config", path]
     outcome = run(*purge)
     assert outcome.code == 0, outcome.err
-    assert outcome.err == "This removes for good all that is kept about user ada of tenant acme.\n"
+    assert outcome.err == "This deletes all data of user ada of tenant acme. It cannot be undone.\n"
     assert table_of(outcome) == {
         ("chatrack", "thread"): "2",
         ("chatrack", "item"): "5",
@@ -134,9 +134,9 @@ def test_a_purge_of_a_user_leaves_others_alone_and_says_what_it_removed(kind, ur
 
     again = run(*purge)
     assert (again.code, again.out) == (0, "")
-    assert again.err.endswith("There was nothing to remove.\n")
+    assert again.err.endswith("There was nothing to delete.\n")
     assert run("export", "--user", "ada", "--tenant", "acme", "--config", path) == Outcome(
-        0, "", "nothing is kept about user ada of tenant acme\n"
+        0, "", "there is no data of user ada of tenant acme\n"
     )
 
 
@@ -250,7 +250,7 @@ def test_the_tenant_is_asked_for_where_there_are_others(config, lite, command, r
     options = ["--yes"] if command == "purge" else []
     line = mistake_of(run(command, "--user", "ada", *options, "--config", config))
     assert line.startswith("chatrack: --tenant: ")
-    assert line.endswith(count)
+    assert f"there is data of {count};" in line
     assert sum(counts(lite).values()) == len(rows)
 
 
@@ -345,8 +345,8 @@ def test_a_purge_asks_first_and_takes_no_for_an_answer(config, lite, tmp_path):
     outcome = at_a_terminal("n\n", "purge", "--user", "ada", cwd=tmp_path)
     assert outcome.code == 1
     assert outcome.out == ""
-    assert "all that is kept about user ada of tenant default" in outcome.err
-    assert outcome.err.endswith("Nothing was removed.\n")
+    assert "all data of user ada of tenant default" in outcome.err
+    assert outcome.err.endswith("Nothing was deleted.\n")
     assert counts(lite) == before
 
 
@@ -494,7 +494,7 @@ BOOM = "raise RuntimeError('boom')"
             {"purge": "return asyncio.sleep(0)"},
             "purge: it must be an async generator, got coroutine",
         ),
-        ("purge", {"purge": "return self.export(user)"}, "purge: it must yield how many"),
+        ("purge", {"purge": "return self.export(user)"}, "purge: it must yield the number of removed"),
     ],
 )
 def test_a_plugin_that_fails_is_named(command, parts, said, site, lite, tmp_path):

@@ -1,8 +1,8 @@
-"""The hooks of a plugin. Each is called once, at start-up, and returns an object that serves.
+"""The hooks of a plugin. Each is called once, at start-up, and returns an object that is used while the server runs.
 
-A plugin implements the hooks it needs as methods marked `@chatrack.hookimpl`, and takes only the
-arguments it needs. No hook is a coroutine, and none runs per request. `database` is the store's own
-`chatrack.sql.Database`, or None if the store is not one of `chatrack.sql`; `store` itself is called first.
+A plugin implements the hooks it needs as methods marked `@chatrack.hookimpl`; each takes only the arguments it
+needs. Hooks are not coroutines, and none runs per request. `database` is the store's `chatrack.sql.Database`, or None if
+the store does not use one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,22 +27,22 @@ if TYPE_CHECKING:
     from chatrack.sql.database import Database
 
 API = 1
-"""The version of the plugin API: what a plugin says it was written for with `api = 1`."""
+"""The version of the plugin API. A plugin states with `api = 1` which version it was written for."""
 
 hookspec = pluggy.HookspecMarker("chatrack")
 hookimpl = pluggy.HookimplMarker("chatrack")
-"""Marks a method of a plugin as the implementation of the hook of the same name."""
+"""Marks a method of a plugin as the implementation of the hook with the same name."""
 
 
 class HookSpecs:
-    """All hooks there are."""
+    """All hooks."""
 
     @hookspec
     def store(self) -> Store:  # type: ignore[empty-body]  # a specification has no body
-        """Give the store. Called first.
+        """Return the store. Called before all other hooks.
 
-        Result: the `Store` that keeps threads, items and attachments' records.
-        Rule: exactly one enabled plugin gives one.
+        Result: the `Store` of threads, items and attachment records.
+        Rule: exactly one enabled plugin returns one.
         Example::
 
             @chatrack.hookimpl
@@ -52,10 +52,10 @@ class HookSpecs:
 
     @hookspec
     def authenticators(self, database: "Database | None") -> Sequence[Authenticator]:  # type: ignore[empty-body]
-        """Give the ways in.
+        """Return the authenticators, in the order in which they are tried.
 
         Result: a sequence of `Authenticator`.
-        Rule: all are tried, in the order of `enabled`; the first that gives a user wins.
+        Rule: all are tried, in the order of `enabled`, until one returns a user.
         Example::
 
             @chatrack.hookimpl
@@ -65,12 +65,12 @@ class HookSpecs:
 
     @hookspec
     def model_providers(self) -> Mapping[str, ModelProvider]:  # type: ignore[empty-body]
-        """Give the providers of models.
+        """Return the model providers.
 
         Result: a mapping from prefix (the part of `provider/model` before the slash) to `ModelProvider`. The
-        provider's `get_model` raises `StartupError` if a setting it needs, such as the key, is absent: it is
-        asked only for models that are used.
-        Rule: a prefix twice is an error.
+        provider's `get_model` raises `StartupError` if a setting that it needs is missing, such as the key. It is
+        called only for models that are used.
+        Rule: no two providers have the same prefix.
         Example::
 
             @chatrack.hookimpl
@@ -80,10 +80,10 @@ class HookSpecs:
 
     @hookspec
     def tools(self, database: "Database | None") -> Sequence[Tool]:  # type: ignore[empty-body]
-        """Give the tools.
+        """Return the tools.
 
         Result: a sequence of tools, most made with `chatrack.function_tool`.
-        Rule: a tool's address is `<plugin>.<tool>`; a name twice in one plugin is an error.
+        Rule: a tool's full name is `<plugin>.<tool>`; no two tools of a plugin have the same name.
         Example::
 
             @chatrack.hookimpl
@@ -93,10 +93,10 @@ class HookSpecs:
 
     @hookspec
     def agents(self) -> Sequence[AgentSpec]:  # type: ignore[empty-body]
-        """Give the agents, by names; they are bound to tools, models and each other once all plugins are loaded.
+        """Return the agents. Their tools, models and handoffs are names, which are resolved when all plugins are loaded.
 
         Result: a sequence of `AgentSpec`.
-        Rule: an agent's full name is `<plugin>.<agent>`; a name twice in one plugin is an error.
+        Rule: an agent's full name is `<plugin>.<agent>`; no two agents of a plugin have the same name.
         Example::
 
             @chatrack.hookimpl
@@ -106,11 +106,11 @@ class HookSpecs:
 
     @hookspec
     def actions(self, database: "Database | None") -> Mapping[str, ActionHandler]:  # type: ignore[empty-body]
-        """Give the handlers of widget and client actions.
+        """Return the handlers of widget and client actions.
 
         Result: a mapping from action type, `<plugin>.<verb>`, to an async function of `TurnContext` and
         `ActionCall` that may return the item that replaces the widget.
-        Rule: a type twice, or one that does not begin with the plugin's name, is an error.
+        Rule: a type begins with the plugin's name.
         Example::
 
             @chatrack.hookimpl
@@ -120,10 +120,10 @@ class HookSpecs:
 
     @hookspec
     def user_data(self, database: "Database | None") -> UserData:  # type: ignore[empty-body]
-        """Give the export and purge of what the plugin keeps about a user.
+        """Return what exports and purges the data that the plugin stores about users.
 
         Result: a `UserData`; for tables, `chatrack.sql.TableData`.
-        Rule: any; a `name` twice is an error.
+        Rule: no two have the same `name`.
         Example::
 
             @chatrack.hookimpl
@@ -136,10 +136,10 @@ class HookSpecs:
 
     @hookspec
     def migrations(self, database: "Database | None") -> Migrations:  # type: ignore[empty-body]
-        """Give the history of the plugin's tables.
+        """Return the migrations of the plugin's tables.
 
         Result: `Migrations`: the alembic folder, a version table of its own, the database and the tables.
-        Rule: any; a version table twice in one database is an error.
+        Rule: no two have the same version table in one database.
         Example::
 
             @chatrack.hookimpl
@@ -152,11 +152,11 @@ class HookSpecs:
 
     @hookspec
     def routes(self, database: "Database | None") -> Sequence[ControllerRouterHandler]:  # type: ignore[empty-body]
-        """Give routes of the plugin's own.
+        """Return HTTP routes.
 
         Result: a sequence of Litestar handlers, mounted under `/x/<plugin>/`. They are authenticated
         (`request.user`) unless the handler says `opt={"public": True}`.
-        Rule: any.
+        Rule: any number of plugins may have routes.
         Example::
 
             @chatrack.hookimpl
@@ -166,9 +166,9 @@ class HookSpecs:
 
     @hookspec
     def lifespan(self) -> AbstractAsyncContextManager[Any]:  # type: ignore[empty-body]
-        """Give what lives as long as the server: connections, clients, background tasks.
+        """Return what lives as long as the server: connections, clients, background tasks.
 
-        Result: an async context manager; it may be entered in every worker process.
+        Result: an async context manager. Every worker process enters it.
         Rule: entered in the order of `enabled`, after the store has started; left in reverse.
         Example::
 

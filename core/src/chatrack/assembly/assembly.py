@@ -1,4 +1,4 @@
-"""The assembly: what the server is made of, decided once, at start-up."""
+"""The assembly: all parts of the server, put together once, at start-up."""
 
 import ipaddress
 from collections.abc import Mapping, Sequence
@@ -33,27 +33,28 @@ if TYPE_CHECKING:
 
 
 class Assembly(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything the server needs. It never changes; new config, new process.
+    """All parts of the server. It never changes: a new config takes effect in a new process.
 
     Args:
-        config: the config it was made of.
+        config: the config file.
         installed: all installed plugins, by name.
-        plugins: the enabled ones.
-        store: where threads live.
-        store_plugin: the plugin that gave it.
-        authenticators: the ways in, in order; none means the local user on a loopback address.
-        models: makes models; `create_model` is the way to it.
-        tools: by address.
-        agents: those that can be reached, by address.
-        default_agent: the entry agent, which every conversation begins with.
-        selectable: the models that users may choose, by the name they choose them by.
-        transcriber: what turns speech into text, if anything does.
-        actions: handlers by action type.
-        user_data: what plugins keep about users.
-        migrations: the histories of all tables.
-        routes: by plugin.
-        lifespans: what lives as long as the server, by plugin.
-        notes: what the operator may want to know; nothing is wrong.
+        plugins: the enabled plugins.
+        store: the store.
+        store_plugin: the name of the plugin that returned it.
+        authenticators: the authenticators, in the order in which they are tried. Without any, every request on a
+            loopback address is the local user's.
+        models: creates models.
+        tools: the tools, by address.
+        agents: the entry agent and all agents that it can reach by handoffs, by address.
+        default_agent: the entry agent.
+        selectable: the models that users may choose, by the name that the client sends.
+        transcriber: turns speech into text; None if there is no dictation.
+        actions: the action handlers, by action type.
+        user_data: exports and purges the data of users, by plugin.
+        migrations: the migrations of all tables, by plugin.
+        routes: the HTTP routes, by plugin.
+        lifespans: the context managers that are entered while the server runs, by plugin.
+        notes: remarks for the operator; none is a mistake.
     """
 
     config: Config
@@ -76,22 +77,29 @@ class Assembly(msgspec.Struct, frozen=True, kw_only=True):
     notes: Sequence[str]
 
     def create_model(self, name: str | None = None) -> Model:
-        """Make a model: `provider`, `provider/model`, or that of the entry agent if None."""
+        """Return a new model.
+
+        Args:
+            name: `provider` or `provider/model`; the model of the entry agent if None.
+
+        Raises:
+            ConfigError: there is no such model, or its provider lacks a setting.
+        """
         return self.models.create(name or self.default_agent.model, key="chat.model").model
 
 
 def assemble(
     path: Path, *, environ: Mapping[str, str] | None = None, server: Mapping[str, Any] | None = None
 ) -> Assembly:
-    """Read config.toml and put the server together. Nothing is started or connected.
+    """Read config.toml and assemble the server. Nothing is started or connected.
 
     Args:
         path: the config file.
         environ: the process environment; `os.environ` if None.
-        server: values that take the place of those in `[server]`, from the command line.
+        server: settings of `[server]` from the command line, which override those in the file.
 
     Raises:
-        StartupError: something is wrong; every mistake has its line.
+        StartupError: the config or a plugin has mistakes; there is a line for each.
     """
     config, problems = load_config(path, environ)
     if server:
@@ -117,7 +125,9 @@ def assemble(
     actions = _actions(plugins, database, problems)
     user_data = _user_data(plugins, database, problems)
     migrations = _migrations(plugins, database, problems)
-    authenticators = [one for given in plugins.authenticators(database) for one in given.value]
+    authenticators = [
+        authenticator for result in plugins.authenticators(database) for authenticator in result.value
+    ]
     _check_exposure(config, bool(authenticators), problems)
     problems.raise_if_any()
     assert default_agent is not None
@@ -157,23 +167,23 @@ def _plugins(
     loaded = load(
         config.enabled, config.plugins, installed=installed, source=config.source, problems=problems
     )
-    problems.raise_if_any()  # what follows would only repeat what is missing
+    problems.raise_if_any()  # a missing plugin would lead to more mistakes, which say nothing new
     return PluginManager(loaded, config.source.file), notes
 
 
 def _providers(plugins: PluginManager, problems: Problems) -> dict[str, ModelProvider]:
     providers: dict[str, ModelProvider] = {}
     owners: dict[str, str] = {}
-    for given in plugins.model_providers():
-        for prefix, provider in given.value.items():
+    for result in plugins.model_providers():
+        for prefix, provider in result.value.items():
             if prefix in providers:
                 problems.add(
                     "enabled",
-                    f'plugins {owners[prefix]} and {given.plugin} both provide models under "{prefix}"; enable one',
+                    f'plugins {owners[prefix]} and {result.plugin} both provide models under "{prefix}"; enable one',
                 )
                 continue
             providers[prefix] = provider
-            owners[prefix] = given.plugin
+            owners[prefix] = result.plugin
     return providers
 
 
@@ -199,72 +209,72 @@ def _transcriber(models: ModelFactory, chat: ChatTable, problems: Problems) -> N
 
 def _tools(plugins: PluginManager, database: "Database | None", problems: Problems) -> Registry[Tool]:
     registry: Registry[Tool] = Registry("tool")
-    for given in plugins.tools(database):
-        for tool in given.value:
-            _add(registry, f"{given.plugin}.{tool.name}", tool, given.plugin, plugins, problems)
+    for result in plugins.tools(database):
+        for tool in result.value:
+            _add(registry, f"{result.plugin}.{tool.name}", tool, result.plugin, plugins, problems)
     return registry
 
 
 def _specs(plugins: PluginManager, problems: Problems) -> Registry[AgentSpec]:
     registry: Registry[AgentSpec] = Registry("agent")
-    for given in plugins.agents():
-        for spec in given.value:
-            _add(registry, f"{given.plugin}.{spec.name}", spec, given.plugin, plugins, problems)
+    for result in plugins.agents():
+        for spec in result.value:
+            _add(registry, f"{result.plugin}.{spec.name}", spec, result.plugin, plugins, problems)
     return registry
 
 
 def _add(
     registry: Registry[Any],
     address: str,
-    thing: object,
+    entry: object,
     plugin: str,
     plugins: PluginManager,
     problems: Problems,
 ) -> None:
     try:
-        registry.add(address, thing)
-    except NameLookupError as mistake:
-        problems.add_error(plugins.error(plugin, "hook", str(mistake)))
+        registry.add(address, entry)
+    except NameLookupError as error:
+        problems.add_error(plugins.error(plugin, "hook", str(error)))
 
 
 def _actions(
     plugins: PluginManager, database: "Database | None", problems: Problems
 ) -> dict[str, ActionHandler]:
     actions: dict[str, ActionHandler] = {}
-    for given in plugins.actions(database):
-        for kind, handler in given.value.items():
-            if not kind.startswith(f"{given.plugin}."):
-                message = f'the action "{kind}" must be called "{given.plugin}.<verb>"'
-                problems.add_error(plugins.error(given.plugin, "hook", message))
-            actions[kind] = handler
+    for result in plugins.actions(database):
+        for action_type, handler in result.value.items():
+            if not action_type.startswith(f"{result.plugin}."):
+                message = f'the action "{action_type}" must be called "{result.plugin}.<verb>"'
+                problems.add_error(plugins.error(result.plugin, "hook", message))
+            actions[action_type] = handler
     return actions
 
 
 def _user_data(
     plugins: PluginManager, database: "Database | None", problems: Problems
 ) -> list[HookResult[UserData]]:
-    given = plugins.user_data(database)
+    results = plugins.user_data(database)
     owners: dict[str, str] = {}
-    for one in given:
-        other = owners.setdefault(one.value.name, one.plugin)
-        if other != one.plugin:
-            message = f"plugin {other} gives user data under the name {one.value.name} too"
-            problems.add_error(plugins.error(one.plugin, "hook", message))
-    return given
+    for result in results:
+        owner = owners.setdefault(result.value.name, result.plugin)
+        if owner != result.plugin:
+            message = f"plugin {owner} has user data under the name {result.value.name} too"
+            problems.add_error(plugins.error(result.plugin, "hook", message))
+    return results
 
 
 def _migrations(
     plugins: PluginManager, database: "Database | None", problems: Problems
 ) -> list[HookResult[Migrations]]:
-    given = plugins.migrations(database)
+    results = plugins.migrations(database)
     owners: dict[tuple[str, str], str] = {}
-    for one in given:
-        place = (str(one.value.database.url), one.value.version_table)
-        other = owners.setdefault(place, one.plugin)
-        if other != one.plugin:
-            message = f"plugin {other} has the version table {one.value.version_table} too"
-            problems.add_error(plugins.error(one.plugin, "hook", message))
-    return given
+    for result in results:
+        version_table = result.value.version_table
+        owner = owners.setdefault((str(result.value.database.url), version_table), result.plugin)
+        if owner != result.plugin:
+            message = f"plugin {owner} has the version table {version_table} too"
+            problems.add_error(plugins.error(result.plugin, "hook", message))
+    return results
 
 
 def _check_exposure(config: Config, authenticated: bool, problems: Problems) -> None:
@@ -273,13 +283,13 @@ def _check_exposure(config: Config, authenticated: bool, problems: Problems) -> 
         return
     problems.add(
         "server.host",
-        f'"{host}" can be reached from other machines, and no enabled plugin gives an authenticator; '
+        f'"{host}" can be reached from other machines, and no enabled plugin has an authenticator; '
         'enable one, or listen on "127.0.0.1"',
     )
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether an address can only be reached from this machine."""
+    """Return whether an address can be reached from this machine only."""
     if host == "localhost":
         return True
     try:

@@ -1,4 +1,4 @@
-"""From agents by name to agents of the Agents SDK: tools, models and handoffs bound, names checked."""
+"""From `AgentSpec`s to agents of the Agents SDK: names of tools, models and handoffs are checked and resolved."""
 
 import dataclasses
 import re
@@ -21,18 +21,18 @@ from chatrack.settings import Problems, did_you_mean
 _WIRE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 ASSISTANT = AgentSpec(name="assistant", instructions="You are a helpful assistant.", tools=["*"])
-"""The entry agent when there is no other (or more than one and none is chosen)."""
+"""The entry agent if `[chat] agent` is absent and there is not exactly one agent."""
 
 
 class BoundAgent(msgspec.Struct, frozen=True, kw_only=True):
-    """An agent ready to run.
+    """An agent of the Agents SDK, with what it was created from.
 
     Args:
-        address: `<plugin>.<name>`, or the bare name of one defined in config.toml.
-        spec: what it was made of.
+        address: `<plugin>.<name>`, or the name of an agent that config.toml defines.
+        spec: its specification.
         agent: the Agents SDK's agent.
         model: the name of its model, `provider/model`.
-        tools: the names that its model knows its tools by, by their addresses.
+        tools: the names of its tools on the wire, by address.
     """
 
     address: str
@@ -43,33 +43,33 @@ class BoundAgent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def override(registry: Registry[AgentSpec], tables: Mapping[str, AgentTable], problems: Problems) -> None:
-    """Apply the tables `[agents.<name>]`: change a plugin's agent, or define a new one."""
+    """Apply the tables `[agents.<name>]`: each overrides fields of a plugin's agent or defines a new agent."""
     for name, table in tables.items():
-        given = {
+        overrides = {
             field: value for field in table.__struct_fields__ if (value := getattr(table, field)) is not None
         }
         try:
             address = registry.address(name)
-        except NameLookupError as mistake:
-            problems.add(f"agents.{name}", str(mistake))
+        except NameLookupError as error:
+            problems.add(f"agents.{name}", str(error))
             continue
         if address is not None:
-            registry.replace(address, msgspec.structs.replace(registry.items()[address], **given))
+            registry.replace(address, msgspec.structs.replace(registry.items()[address], **overrides))
         elif table.instructions is None:
             problems.add(
                 f"agents.{name}", f"{registry.unknown(name)}; to define a new one, give it `instructions`"
             )
         else:
-            registry.add(name, AgentSpec(name=name, **given))
+            registry.add(name, AgentSpec(name=name, **overrides))
 
 
 def default_agent_address(registry: Registry[AgentSpec], chat: ChatTable, problems: Problems) -> str | None:
-    """Decide which agent meets the user."""
+    """Return the address of the entry agent; None if `[chat] agent` refers to no agent."""
     if chat.agent is not None:
         try:
             address = registry.address(chat.agent)
-        except NameLookupError as mistake:
-            problems.add("chat.agent", str(mistake))
+        except NameLookupError as error:
+            problems.add("chat.agent", str(error))
             return None
         if address is None:
             problems.add("chat.agent", registry.unknown(chat.agent))
@@ -90,15 +90,18 @@ def bind(
     models: ModelFactory,
     problems: Problems,
 ) -> dict[str, BoundAgent]:
-    """Bind all agents to their tools and handoffs, and those that can be reached from the entry agent to their models.
+    """Create the entry agent and all agents that it can reach by handoffs.
+
+    The names of tools and handoffs are checked in all agents. Models are created only for agents that can be reached, so
+    that an unused agent needs no key.
 
     Args:
         registry: the agents.
         tools: the tools.
         default_agent: the address of the entry agent.
-        chat: for the default model.
-        models: makes models.
-        problems: receives every name that means nothing.
+        chat: has the default model.
+        models: creates models.
+        problems: gets every mistake.
 
     Returns:
         The agents that can be reached, by address.
@@ -117,38 +120,40 @@ def bind(
         agent = _bind_one(address, registry.items()[address], tools_of[address], chat, models, problems)
         if agent is not None:
             bound[address] = agent
-    for address, one in bound.items():
-        one.agent.handoffs = [bound[target].agent for target in handoffs_of[address] if target in bound]
+    for address, bound_agent in bound.items():
+        bound_agent.agent.handoffs = [
+            bound[target].agent for target in handoffs_of[address] if target in bound
+        ]
         targets = [(target, bound[target].agent) for target in handoffs_of[address] if target in bound]
         _check_wire_names(address, tools_of[address], targets, problems)
     return bound
 
 
 def _tools(spec: AgentSpec, tools: Registry[Tool], key: str, problems: Problems) -> dict[str, Tool]:
-    found: dict[str, Tool] = {}
+    matches: dict[str, Tool] = {}
     for pattern in spec.tools:
         if spec is ASSISTANT and not tools.items():
-            continue  # without any tools, the built-in agent just talks
+            continue  # its "*" matches nothing if no plugin has tools
         try:
-            found.update(tools.match(pattern))
-        except NameLookupError as mistake:
-            problems.add(f"{key}.tools", str(mistake))
-    return found
+            matches.update(tools.match(pattern))
+        except NameLookupError as error:
+            problems.add(f"{key}.tools", str(error))
+    return matches
 
 
 def _handoffs(spec: AgentSpec, registry: Registry[AgentSpec], key: str, problems: Problems) -> list[str]:
-    found = []
+    addresses = []
     for name in spec.handoffs:
         try:
             address = registry.address(name)
-        except NameLookupError as mistake:
-            problems.add(f"{key}.handoffs", str(mistake))
+        except NameLookupError as error:
+            problems.add(f"{key}.handoffs", str(error))
             continue
         if address is None:
             problems.add(f"{key}.handoffs", registry.unknown(name))
         else:
-            found.append(address)
-    return list(dict.fromkeys(found))
+            addresses.append(address)
+    return list(dict.fromkeys(addresses))
 
 
 def _reachable(default_agent: str, handoffs: Mapping[str, list[str]]) -> list[str]:
@@ -170,12 +175,12 @@ def _bind_one(
     problems: Problems,
 ) -> BoundAgent | None:
     key = f"agents.{address}"
-    name, asked = (spec.model, f"{key}.model") if spec.model else (chat.model, "chat.model")
+    name, model_key = (spec.model, f"{key}.model") if spec.model else (chat.model, "chat.model")
     if not name:
         problems.add("chat.model", f'not set, and the agent "{address}" has no model of its own')
         return None
     try:
-        model = models.create(name, key=asked)
+        model = models.create(name, key=model_key)
     except ConfigError as error:
         problems.add_error(error)
         return None
@@ -217,10 +222,10 @@ def _model_settings(spec: AgentSpec, key: str, problems: Problems) -> ModelSetti
 def _check_wire_names(
     address: str, tools: Mapping[str, Tool], handoffs: list[tuple[str, agents.Agent[Any]]], problems: Problems
 ) -> None:
-    # The SDK only warns about equal names and lets the last win, and it takes `-` and `_` for equal in
-    # handoffs; real APIs refuse names that do not fit.
+    # For equal names the SDK only logs a warning and uses the last one. In handoffs it treats `-` and `_` as equal.
+    # OpenAI's API refuses names that do not match.
     taken: dict[str, str] = {}
-    names = [(tool.name, f"the tool {where}") for where, tool in tools.items()]
+    names = [(tool.name, f"the tool {tool_address}") for tool_address, tool in tools.items()]
     names += [
         (agents.Handoff.default_tool_name(agent), f"the handoff to {target}") for target, agent in handoffs
     ]
@@ -228,7 +233,7 @@ def _check_wire_names(
         if not _WIRE_NAME.fullmatch(name):
             problems.add(
                 f"agents.{address}",
-                f'{owner} would be called "{name}"; models take 1 to 64 of A-Z a-z 0-9 _ -',
+                f'{owner} would be called "{name}"; a tool name has 1 to 64 characters of A-Z a-z 0-9 _ -',
             )
         other = taken.setdefault(name.replace("-", "_"), owner)
         if other != owner:

@@ -1,4 +1,4 @@
-"""Connecting an assembly without changing anything, to find out whether it would start."""
+"""Checking whether an assembly would start, without writing anything."""
 
 import contextlib
 
@@ -54,15 +54,15 @@ async def check_connections(assembly: Assembly) -> list[TablesState]:
     async with contextlib.AsyncExitStack() as stack:
         with attribute_errors(assembly, assembly.store_plugin):
             await _connect_store(assembly, stack)
-        for history in assembly.migrations:
-            database = history.value.database
-            with attribute_errors(assembly, history.plugin):
+        for migrations in assembly.migrations:
+            database = migrations.value.database
+            with attribute_errors(assembly, migrations.plugin):
                 await database.start(read_only=True)
                 stack.push_async_callback(database.stop)
-                revision, needed = await revisions(history.value)
+                revision, needed = await revisions(migrations.value)
             states.append(
                 TablesState(
-                    plugin=history.plugin,
+                    plugin=migrations.plugin,
                     revision=revision,
                     needed=needed,
                     auto_migrate=database.auto_migrate,

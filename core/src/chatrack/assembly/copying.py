@@ -29,112 +29,119 @@ from chatrack.sql.database import Database
 
 
 class Progress:
-    """Is told how far a copy has come; this one keeps it to itself."""
+    """An observer of a copy. This one ignores what it gets."""
 
-    def begin(self, what: str, rows: int) -> None:
-        """Something with so many rows begins."""
+    def begin(self, label: str, rows: int) -> None:
+        """Start a step.
+
+        Args:
+            label: what the step does.
+            rows: the number of rows that it processes.
+        """
 
     def advance(self, rows: int) -> None:
-        """So many rows more are done."""
+        """Add rows that the step has processed."""
 
 
 async def copy_all(
     source: CopySide, target: CopySide, pairing: Pairing, progress: Progress
 ) -> Sequence[tuple[str, int]]:
-    """Copy all tables and compare them. What is interrupted goes on where it was when it is called again.
+    """Copy all tables and compare the copies. A copy that was interrupted is resumed when it is called again.
 
     Args:
-        source: where it is copied from; nothing is changed there.
-        target: where to; its tables are made, or migrated.
-        pairing: what `pair` found.
-        progress: is told how far it is.
+        source: the config to copy from; its databases are not changed.
+        target: the config to copy to; its tables are created or migrated.
+        pairing: the tables to copy.
+        progress: gets the progress.
 
     Returns:
-        For each table its name and the number of its rows; nothing if an earlier call had compared them all.
+        For each table its name and the number of its rows; an empty list if an earlier call had verified them all.
 
     Raises:
-        StartupError: it cannot be copied, or the copy is not what the source is.
+        StartupError: the tables cannot be copied, or the copies differ.
     """
     pairs = pairing.pairs
     async with contextlib.AsyncExitStack() as stack:
-        for one in pairs:
-            with source.attribute_errors(one.source.plugin):
-                await open_source(one.source.value.database)
-                stack.push_async_callback(one.source.value.database.stop)
-                await check_source(one.source.value, config=source.config)
-        for one in pairs:
-            with target.attribute_errors(one.target.plugin):
-                await one.target.value.database.start()
-                stack.push_async_callback(one.target.value.database.stop)
+        for pair in pairs:
+            with source.attribute_errors(pair.source.plugin):
+                await open_source(pair.source.value.database)
+                stack.push_async_callback(pair.source.value.database.stop)
+                await check_source(pair.source.value, config=source.config)
+        for pair in pairs:
+            with target.attribute_errors(pair.target.plugin):
+                await pair.target.value.database.start()
+                stack.push_async_callback(pair.target.value.database.stop)
         store = pairs[0]
-        place = database_identity(store.source.value.database)
+        identity = database_identity(store.source.value.database)
         with target.attribute_errors(store.target.plugin):
-            verified = is_verified(await load_progress(store.target.value.database), source=place)
-        done: list[tuple[str, int]] = []
+            verified = is_verified(await load_progress(store.target.value.database), source=identity)
+        row_counts: list[tuple[str, int]] = []
         if not verified:
             await _make_tables(target, pairs)
             await _copy(source, target, pairs, progress)
-            done = await _verify(source, target, pairs, progress)
+            row_counts = await _verify(source, target, pairs, progress)
             with target.attribute_errors(store.target.plugin):
-                await mark_verified(store.target.value.database, source=place)
+                await mark_verified(store.target.value.database, source=identity)
         await _remove_progress(target, pairs)
-    return done
+    return row_counts
 
 
 async def _make_tables(target: CopySide, pairs: Sequence[Pair]) -> None:
-    # All are looked at before the first is changed.
-    for one in pairs:
-        with target.attribute_errors(one.target.plugin):
-            notes = await load_progress(one.target.value.database)
-            await check_target(one.target.value, notes, source=database_identity(one.source.value.database))
-    for one in pairs:
-        with target.attribute_errors(one.target.plugin):
-            await make_tables(one.target.value, source=database_identity(one.source.value.database))
+    # All are checked before the first is changed.
+    for pair in pairs:
+        with target.attribute_errors(pair.target.plugin):
+            copied = await load_progress(pair.target.value.database)
+            await check_target(
+                pair.target.value, copied, source=database_identity(pair.source.value.database)
+            )
+    for pair in pairs:
+        with target.attribute_errors(pair.target.plugin):
+            await make_tables(pair.target.value, source=database_identity(pair.source.value.database))
 
 
 async def _copy(source: CopySide, target: CopySide, pairs: Sequence[Pair], progress: Progress) -> None:
     progress.begin("copying", await _count(source, pairs))
-    for one in pairs:
-        origin, destination = one.source.value.database, one.target.value.database
-        with target.attribute_errors(one.target.plugin):
-            notes = await load_progress(destination)
-        for table in tables_of(one.source.value):
-            note = notes[table.name]
-            progress.advance(note.copied)
-            with source.attribute_errors(one.source.plugin):
-                async for rows in read_batches(origin, table, last_key=note.last_key):
-                    with target.attribute_errors(one.target.plugin):
-                        note = await write_batch(destination, table, rows, note)
+    for pair in pairs:
+        source_database, target_database = pair.source.value.database, pair.target.value.database
+        with target.attribute_errors(pair.target.plugin):
+            copied = await load_progress(target_database)
+        for table in tables_of(pair.source.value):
+            table_progress = copied[table.name]
+            progress.advance(table_progress.copied)
+            with source.attribute_errors(pair.source.plugin):
+                async for rows in read_batches(source_database, table, last_key=table_progress.last_key):
+                    with target.attribute_errors(pair.target.plugin):
+                        table_progress = await write_batch(target_database, table, rows, table_progress)
                     progress.advance(len(rows))
-            with target.attribute_errors(one.target.plugin):
-                await reset_sequence(destination, table)
+            with target.attribute_errors(pair.target.plugin):
+                await reset_sequence(target_database, table)
 
 
 async def _verify(
     source: CopySide, target: CopySide, pairs: Sequence[Pair], progress: Progress
 ) -> list[tuple[str, int]]:
     progress.begin("verifying", 2 * await _count(source, pairs))
-    done, differences = [], []
-    for one in pairs:
-        for table in tables_of(one.source.value):
-            with source.attribute_errors(one.source.plugin):
-                original = await _digest(table, one.source.value.database, progress)
-            with target.attribute_errors(one.target.plugin):
-                copied = await _digest(table, one.target.value.database, progress)
+    row_counts, differences = [], []
+    for pair in pairs:
+        for table in tables_of(pair.source.value):
+            with source.attribute_errors(pair.source.plugin):
+                original = await _digest(table, pair.source.value.database, progress)
+            with target.attribute_errors(pair.target.plugin):
+                copied = await _digest(table, pair.target.value.database, progress)
             if copied != original:
-                instead = (
+                difference = (
                     f"{copied.rows:,} instead of {original.rows:,} rows"
                     if copied.rows != original.rows
                     else f"{copied.rows:,} rows, not all of them the same"
                 )
-                differences.append(f"{table.name}: {instead}")
-            done.append((table.name, original.rows))
+                differences.append(f"{table.name}: {difference}")
+            row_counts.append((table.name, original.rows))
     if differences:
         raise StartupError(
             f"{target.config} does not have what {source.config} has ({'; '.join(differences)}); something was "
             f"written meanwhile: stop what uses the two databases, {EMPTY_HINT} and copy again"
         )
-    return done
+    return row_counts
 
 
 async def _digest(table: Table, database: Database, progress: Progress) -> Digest:
@@ -147,16 +154,16 @@ async def _digest(table: Table, database: Database, progress: Progress) -> Diges
 
 async def _count(source: CopySide, pairs: Sequence[Pair]) -> int:
     total = 0
-    for one in pairs:
-        with source.attribute_errors(one.source.plugin):
-            for table in tables_of(one.source.value):
-                total += await count_rows(one.source.value.database, table)
+    for pair in pairs:
+        with source.attribute_errors(pair.source.plugin):
+            for table in tables_of(pair.source.value):
+                total += await count_rows(pair.source.value.database, table)
     return total
 
 
 async def _remove_progress(target: CopySide, pairs: Sequence[Pair]) -> None:
-    # Those of the store's database last: they say that all is done.
-    last = database_identity(pairs[0].target.value.database)
-    for one in sorted(pairs, key=lambda pair: database_identity(pair.target.value.database) == last):
-        with target.attribute_errors(one.target.plugin):
-            await remove_progress(one.target.value.database)
+    # The store's database comes last: its progress records that all tables are verified.
+    store = database_identity(pairs[0].target.value.database)
+    for pair in sorted(pairs, key=lambda pair: database_identity(pair.target.value.database) == store):
+        with target.attribute_errors(pair.target.plugin):
+            await remove_progress(pair.target.value.database)

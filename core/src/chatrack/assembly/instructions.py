@@ -1,4 +1,4 @@
-"""Placeholders in instructions: `{user.id}` and the like, filled in for each turn."""
+"""Placeholders in instructions, such as `{user.id}`, which are filled in for each turn."""
 
 import re
 from collections.abc import Callable
@@ -21,12 +21,12 @@ _VALUES: dict[str, Callable[[TurnContext], str]] = {
 
 
 def unknown_placeholders(instructions: str) -> list[str]:
-    """List the placeholders that would not be filled in. Braces that look like none stay as they are."""
+    """Return the placeholders that have no value. Other braces are ordinary text."""
     return [f"{{{name}}}" for name in _PLACEHOLDER.findall(instructions) if name not in _VALUES]
 
 
 def with_placeholders(instructions: str) -> str | Callable[[RunContextWrapper[TurnContext], Any], str]:
-    """Give instructions as the Agents SDK takes them: as they are, or a function if there is something to fill in."""
+    """Return instructions for the Agents SDK: the text, or a function that fills in its placeholders for each turn."""
     if not _PLACEHOLDER.search(instructions):
         return instructions
 

@@ -1,4 +1,4 @@
-"""The single way to a model: `provider` or `provider/model`."""
+"""Creating models by name: `provider` or `provider/model`."""
 
 from collections.abc import Mapping
 
@@ -10,11 +10,10 @@ from chatrack.settings import did_you_mean
 
 
 class NamedModel(msgspec.Struct, frozen=True):
-    """A model and what it is called.
+    """A model and its name.
 
     Args:
-        name: `provider/model`, also where the model was the provider's default; of a provider that does not name
-            its models, `provider`.
+        name: `provider/model`, also if the model is the provider's default; `provider` if the model has no name.
         model: the model.
     """
 
@@ -23,10 +22,10 @@ class NamedModel(msgspec.Struct, frozen=True):
 
 
 class ModelFactory:
-    """Makes models by name.
+    """A factory of models.
 
     Args:
-        providers: by prefix.
+        providers: the model providers, by prefix.
         file: the name of the config file, for errors.
     """
 
@@ -35,11 +34,11 @@ class ModelFactory:
         self._file = file
 
     def create(self, name: str, *, key: str) -> NamedModel:
-        """Make a model.
+        """Return a new model.
 
         Args:
             name: `provider` (its default model) or `provider/model`.
-            key: the setting that asked, for errors.
+            key: the setting that names the model, for errors.
 
         Raises:
             ConfigError: there is no such provider, or it lacks a setting such as its key.
@@ -53,42 +52,43 @@ class ModelFactory:
                 f"{did_you_mean(prefix, self.providers)}; providers: {known}"
             )
         if slash and not model:
-            raise ConfigError(f'{self._file}: {key}: "{name}" names no model after the slash')
+            raise ConfigError(f'{self._file}: {key}: "{name}" has no model after the slash')
         try:
-            made = provider.get_model(model or None)
+            created = provider.get_model(model or None)
         except StartupError as error:
             raise ConfigError([f'{self._file}: {key} = "{name}": {line}' for line in error.lines]) from error
-        except Exception as error:  # a provider's own mistake
+        except Exception as error:  # a mistake in the plugin
             line = f'{self._file}: {key} = "{name}": {type(error).__name__}: {" ".join(str(error).split())}'
             raise ConfigError(line) from error
-        own = getattr(made, "model", None)
-        return NamedModel(f"{prefix}/{own}" if not model and isinstance(own, str) else name, made)
+        # Models of the Agents SDK have their name in `model`.
+        default = getattr(created, "model", None)
+        return NamedModel(f"{prefix}/{default}" if not model and isinstance(default, str) else name, created)
 
     def transcriber(self, name: str, *, key: str) -> "NamedTranscriber":
-        """Find what turns speech into text.
+        """Return the speech-to-text model of a provider.
 
         Args:
             name: `provider` or `provider/model`.
-            key: the setting that asked, for errors.
+            key: the setting that names the model, for errors.
 
         Raises:
-            ConfigError: there is no such provider, or it does not take speech.
+            ConfigError: there is no such provider, or it has no speech-to-text.
         """
-        self.create(name, key=key)  # says what is wrong with the name, or with the provider's settings
+        self.create(name, key=key)  # raises if the name or the provider's settings are wrong
         prefix, _, model = name.partition("/")
         provider = self.providers[prefix]
         if not isinstance(provider, Transcriber):
-            raise ConfigError(f'{self._file}: {key}: the provider "{prefix}" does not turn speech into text')
+            raise ConfigError(f'{self._file}: {key}: the provider "{prefix}" has no speech-to-text')
         return NamedTranscriber(name, model or None, provider)
 
 
 class NamedTranscriber(msgspec.Struct, frozen=True):
-    """What turns speech into text.
+    """A speech-to-text model and its name.
 
     Args:
         name: `provider` or `provider/model`.
-        model: the provider's name for the model; its default if None.
-        provider: whose model it is.
+        model: the provider's name of the model; its default if None.
+        provider: the provider.
     """
 
     name: str

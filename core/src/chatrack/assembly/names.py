@@ -1,4 +1,4 @@
-"""Addresses: `<plugin>.<name>`, the bare name where it is unique, and globs."""
+"""Names of tools and agents: the address `<plugin>.<name>`, the bare name where it is unique, and globs."""
 
 import fnmatch
 from collections.abc import Mapping
@@ -10,90 +10,85 @@ T = TypeVar("T")
 
 
 class NameLookupError(Exception):
-    """A name that means nothing, or more than one thing."""
+    """A name refers to no entry or to several, or is taken."""
 
 
 class Registry(Generic[T]):
-    """Things by address.
+    """Tools or agents, by address.
 
     Args:
-        kind: what they are, for errors (`tool`, `agent`).
+        kind: what the entries are, for errors (`tool`, `agent`).
     """
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
-        self._things: dict[str, T] = {}
+        self._entries: dict[str, T] = {}
 
-    def add(self, address: str, thing: T) -> None:
-        """Register a thing.
+    def add(self, address: str, entry: T) -> None:
+        """Register an entry.
 
         Raises:
             NameLookupError: the address is taken.
         """
-        if address in self._things:
+        if address in self._entries:
             raise NameLookupError(f'two {self.kind}s are called "{address}"')
-        self._things[address] = thing
+        self._entries[address] = entry
 
-    def replace(self, address: str, thing: T) -> None:
-        """Put another thing at an address."""
-        self._things[address] = thing
+    def replace(self, address: str, entry: T) -> None:
+        """Replace an entry."""
+        self._entries[address] = entry
 
     def address(self, name: str) -> str | None:
-        """Find the address that a name means.
+        """Return the address that a name refers to.
 
         Args:
-            name: an address, or the last part of exactly one.
+            name: an address, or the bare name of exactly one entry.
 
         Returns:
-            The address, or None if there is none.
+            The address; None if there is no such entry.
 
         Raises:
-            NameLookupError: it is the last part of several.
+            NameLookupError: it is the bare name of several entries.
         """
-        if name in self._things:
+        if name in self._entries:
             return name
-        matches = [address for address in self._things if address.rpartition(".")[2] == name]
+        matches = [address for address in self._entries if _bare(address) == name]
         if len(matches) > 1:
             raise NameLookupError(f'"{name}" could be any of {", ".join(sorted(matches))}; use the full name')
         return matches[0] if matches else None
 
-    def find(self, name: str) -> T:
-        """Find the thing that a name means.
-
-        Raises:
-            NameLookupError: there is none, or more than one.
-        """
-        address = self.address(name)
-        if address is None:
-            raise NameLookupError(self.unknown(name))
-        return self._things[address]
-
     def match(self, pattern: str) -> dict[str, T]:
-        """Find everything that a name or glob means, by address.
+        """Return all entries that a name or a glob refers to, by address.
 
         Raises:
-            NameLookupError: it means nothing, or a bare name is not unique.
+            NameLookupError: there is no such entry, or a bare name is not unique.
         """
-        if not any(sign in pattern for sign in "*?["):
+        if not any(wildcard in pattern for wildcard in "*?["):
             address = self.address(pattern)
             if address is None:
                 raise NameLookupError(self.unknown(pattern))
-            return {address: self._things[address]}
-        found = {
-            address: thing for address, thing in self._things.items() if fnmatch.fnmatchcase(address, pattern)
+            return {address: self._entries[address]}
+        matches = {
+            address: entry
+            for address, entry in self._entries.items()
+            if fnmatch.fnmatchcase(address, pattern)
         }
-        if not found:
+        if not matches:
             raise NameLookupError(f'"{pattern}" matches no {self.kind}; {self._list()}')
-        return found
+        return matches
 
     def unknown(self, name: str) -> str:
-        """Say that a name means nothing, and what there is."""
-        names = [*self._things, *(address.rpartition(".")[2] for address in self._things)]
+        """Return the error message for a name that refers to nothing; it lists the names that exist."""
+        names = [*self._entries, *map(_bare, self._entries)]
         return f'there is no {self.kind} "{name}"{did_you_mean(name, names)}; {self._list()}'
 
     def items(self) -> Mapping[str, T]:
-        """Give everything by address."""
-        return self._things
+        """Return all entries by address."""
+        return self._entries
 
     def _list(self) -> str:
-        return f"{self.kind}s: {', '.join(sorted(self._things)) or 'none'}"
+        return f"{self.kind}s: {', '.join(sorted(self._entries)) or 'none'}"
+
+
+def _bare(address: str) -> str:
+    return address.rpartition(".")[2]

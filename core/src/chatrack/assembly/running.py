@@ -1,4 +1,4 @@
-"""Starting what an assembly is made of, and stopping it in reverse."""
+"""Starting the parts of an assembly, and stopping them in reverse order."""
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -19,13 +19,13 @@ _log = structlog.get_logger(source="chatrack")
 
 @contextlib.asynccontextmanager
 async def running(assembly: Assembly) -> AsyncIterator[None]:
-    """Start the store, see to the tables, and enter the plugins' lifespans.
+    """Start the store, create or migrate tables, and enter the lifespans of the plugins.
 
     Args:
-        assembly: what to start.
+        assembly: the assembly.
 
     Raises:
-        StartupError: something cannot be started; what had been is stopped again.
+        StartupError: something cannot be started; everything that was started is stopped again.
     """
     async with contextlib.AsyncExitStack() as stack:
         with attribute_errors(assembly, assembly.store_plugin):
@@ -35,11 +35,11 @@ async def running(assembly: Assembly) -> AsyncIterator[None]:
             with attribute_errors(assembly, assembly.store_plugin):
                 await check_complete(assembly.store.database)
         await stack.enter_async_context(connected(assembly))
-        for one in assembly.migrations:
-            with attribute_errors(assembly, one.plugin):
-                before, after = await make_ready(one.value)
+        for migrations in assembly.migrations:
+            with attribute_errors(assembly, migrations.plugin):
+                before, after = await make_ready(migrations.value)
             if before != after:
-                _log.info("migrated", plugin=one.plugin, before=before or "nothing", after=after)
+                _log.info("migrated", plugin=migrations.plugin, before=before or "nothing", after=after)
         for lifespan in assembly.lifespans:
             with attribute_errors(assembly, lifespan.plugin):
                 await stack.enter_async_context(lifespan.value)
@@ -49,7 +49,10 @@ async def running(assembly: Assembly) -> AsyncIterator[None]:
 
 
 async def dry_start(assembly: Assembly) -> None:
-    """Start everything and stop it again, so that what cannot start is known before anything depends on it.
+    """Start everything as `running` does, and stop it again.
+
+    The parent of several workers calls it before it forks: one process creates and migrates tables, and what cannot be
+    started is reported once.
 
     Raises:
         StartupError: something cannot be started.
@@ -59,58 +62,67 @@ async def dry_start(assembly: Assembly) -> None:
 
 
 async def migrate_all(assembly: Assembly) -> list[tuple[str, str | None, str | None]]:
-    """Bring all tables up to date, and do nothing else.
+    """Bring all tables up to date.
 
     Args:
-        assembly: what has tables; not running.
+        assembly: the assembly; not running.
 
     Returns:
-        For each history the plugin and its revisions before and after.
+        For each plugin with tables its name, and the revisions before and after.
 
     Raises:
         StartupError: a database cannot be reached or brought up to date.
     """
-    done = await _each_history(assembly, migrate)
-    return [(plugin, before, after) for plugin, (before, after) in done]
+    revisions = await _for_all_migrations(assembly, migrate)
+    return [(plugin, before, after) for plugin, (before, after) in revisions]
 
 
 async def migrations_in_sql(assembly: Assembly) -> list[tuple[str, str]]:
-    """Give, by plugin, the SQL that `migrate_all` would run; arguments and errors as there."""
-    return await _each_history(assembly, migration_sql)
+    """Return the SQL that `migrate_all` would run, by plugin. Arguments and errors are the same."""
+    return await _for_all_migrations(assembly, migration_sql)
 
 
 @contextlib.asynccontextmanager
 async def connected(assembly: Assembly) -> AsyncIterator[None]:
-    """Connect to the databases of the store and the plugins, and do nothing else.
+    """Connect to all databases that have tables, without looking at the tables.
 
     Args:
-        assembly: what has databases; not running.
+        assembly: the assembly; not running.
 
     Raises:
         StartupError: a database cannot be reached.
     """
     async with contextlib.AsyncExitStack() as stack:
-        for one in assembly.migrations:
-            with attribute_errors(assembly, one.plugin):
-                await one.value.database.start()
-            stack.push_async_callback(one.value.database.stop)
+        for migrations in assembly.migrations:
+            with attribute_errors(assembly, migrations.plugin):
+                await migrations.value.database.start()
+            stack.push_async_callback(migrations.value.database.stop)
         yield
 
 
-async def _each_history(
+async def _for_all_migrations(
     assembly: Assembly, work: Callable[[Migrations], Awaitable[T]]
 ) -> list[tuple[str, T]]:
-    done = []
+    results = []
     async with connected(assembly):
-        for one in assembly.migrations:
-            with attribute_errors(assembly, one.plugin):
-                done.append((one.plugin, await work(one.value)))
-    return done
+        for migrations in assembly.migrations:
+            with attribute_errors(assembly, migrations.plugin):
+                results.append((migrations.plugin, await work(migrations.value)))
+    return results
 
 
 @contextlib.contextmanager
 def attribute_errors(assembly: Assembly, plugin: str, stage: Stage = "start") -> Iterator[None]:
-    """Name the plugin in whatever goes wrong, by default while it starts."""
+    """Turn every exception into an error that names a plugin.
+
+    Args:
+        assembly: the assembly.
+        plugin: the plugin whose code runs in the context.
+        stage: what it is doing.
+
+    Raises:
+        PluginError: an exception was raised in the context.
+    """
     try:
         yield
     except PluginError:

@@ -1,4 +1,4 @@
-"""The command `chatrack`."""
+"""The command line of Chatrack."""
 
 from chatrack.cli.main import main
 

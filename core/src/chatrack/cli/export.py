@@ -13,23 +13,23 @@ from chatrack.assembly import Assembly, assemble, open_user_data
 from chatrack.cli import user_option
 from chatrack.errors import StartupError
 
-_AT_ONCE = 64 * 1024
-"""How many bytes are written at a time."""
+_BUFFER_SIZE = 64 * 1024
+"""Bytes after which the output is written to stdout."""
 
 
 def export(path: Path, *, user: str | None, tenant: str | None) -> int:
-    """Write all that is kept about a user to stdout, as JSON Lines.
+    """Write all data of a user to stdout, as JSON Lines.
 
     Args:
         path: the config file.
         user: the user's id.
-        tenant: the tenant's; may be absent if there is only the default one.
+        tenant: the user's tenant; None if all data is of the tenant `default`.
 
     Returns:
         The exit code.
 
     Raises:
-        StartupError: something is wrong.
+        StartupError: the options or the config have mistakes, or the data cannot be read or written.
     """
     user = user_option.check(user, tenant)
     assembly = assemble(path)
@@ -37,28 +37,28 @@ def export(path: Path, *, user: str | None, tenant: str | None) -> int:
     try:
         asyncio.run(_export(assembly, user, tenant))
     except _ReaderGone:
-        return 128 + signal.SIGPIPE  # as that of any other program in a pipe
+        return 128 + signal.SIGPIPE  # the exit code of any program in a broken pipe
     return 0
 
 
 class _ReaderGone(Exception):
-    """Nobody reads what is written."""
+    """The program that reads the output has ended."""
 
 
 class _Output:
-    """Lines to stdout, many at a time."""
+    """Buffered lines to stdout."""
 
     def __init__(self) -> None:
         self._stream = sys.stdout.buffer
         self._lines: list[bytes] = []
         self._size = 0
-        self.empty = True
+        self.is_empty = True
 
     def add(self, line: bytes) -> None:
-        self.empty = False
+        self.is_empty = False
         self._lines.append(line + b"\n")
         self._size += len(line)
-        if self._size > _AT_ONCE:
+        if self._size > _BUFFER_SIZE:
             self.flush()
 
     def flush(self) -> None:
@@ -81,5 +81,5 @@ async def _export(assembly: Assembly, user_id: str, tenant: str | None) -> None:
             async for line in lines:
                 output.add(line)
         output.flush()
-    if output.empty:
-        click.echo(f"nothing is kept about {user_option.name_of(user)}", err=True)
+    if output.is_empty:
+        click.echo(f"there is no data of {user_option.describe(user)}", err=True)

@@ -1,4 +1,4 @@
-"""The commands. Each loads what it needs when it runs."""
+"""The commands. Each imports what it needs when it runs, so that `--help` is quick."""
 
 import functools
 import sys
@@ -15,11 +15,11 @@ from chatrack.errors import StartupError
 F = TypeVar("F", bound=Callable[..., Any])
 
 MISTAKE = 2
-"""The exit code of an operator's mistake."""
+"""The exit code of a mistake in the configuration or on the command line."""
 
 
 def command(function: F) -> Callable[..., Any]:
-    """Give a command the options that all have, and one plain line for each of the operator's mistakes."""
+    """Add the options that all commands have, and print a `StartupError` as one line for each mistake."""
 
     @click.option(
         "--config",
@@ -29,7 +29,7 @@ def command(function: F) -> Callable[..., Any]:
         show_default=True,
         help="The config file.",
     )
-    @click.option("--verbose", is_flag=True, help="Show the traceback of an error.")
+    @click.option("--verbose", is_flag=True, help="Print the traceback of a mistake.")
     @functools.wraps(function)
     def run(*args: Any, verbose: bool, **options: Any) -> None:
         try:
@@ -66,12 +66,12 @@ def main() -> None:
 @click.option("--host", help="Listen on this address instead of the configured one.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Listen on this port instead.")
 @click.option("--workers", type=click.IntRange(1, 1024), help="Serve with this many processes.")
-@click.option("--reload", is_flag=True, help="Start again when the config file or a Python file changes.")
+@click.option("--reload", is_flag=True, help="Restart when the config file or a Python file changes.")
 @command
 def serve(config: Path, host: str | None, port: int | None, workers: int | None, *, reload: bool) -> int:
     """Serve the chat."""
-    given = {"host": host, "port": port, "workers": workers}
-    options = {name: value for name, value in given.items() if value is not None}
+    overrides = {"host": host, "port": port, "workers": workers}
+    options = {name: value for name, value in overrides.items() if value is not None}
     verbose = click.get_current_context().params["verbose"]
     if reload:
         from chatrack.cli.reload import serve_and_reload
@@ -95,7 +95,7 @@ def init(config: Path) -> None:
 @main.command()
 @command
 def check(config: Path) -> None:
-    """Load, validate and connect everything, then say what there is."""
+    """Load, validate and connect everything, and print it. Writes nothing."""
     _require_readable(config)
     from chatrack.cli.check import check as run
 
@@ -105,7 +105,7 @@ def check(config: Path) -> None:
 @main.command()
 @command
 def plugins(config: Path) -> None:
-    """List the installed plugins and what the enabled ones give."""
+    """List the installed plugins, and the hooks of the enabled ones."""
     _require_readable(config)
     from chatrack.cli.plugins import plugins as run
 
@@ -132,11 +132,11 @@ def migrate(config: Path, *, sql: bool) -> None:
     help="The config file to copy from.",
 )
 @click.option(
-    "--to", "target", type=click.Path(path_type=Path), help="The one to copy to, instead of --config."
+    "--to", "target", type=click.Path(path_type=Path), help="The config file to copy to, instead of --config."
 )
 @command
 def copy(config: Path, source: Path, target: Path | None) -> int:
-    """Copy everything from the databases of one config into the empty ones of another."""
+    """Copy everything from the databases of one config into the empty databases of another."""
     target = target or config
     _require_readable(source)
     _require_readable(target)
@@ -146,11 +146,11 @@ def copy(config: Path, source: Path, target: Path | None) -> int:
 
 
 @main.command()
-@click.option("--user", help="Whose data: the user's id.")
-@click.option("--tenant", help="The user's tenant; may be left out if there is only `default`.")
+@click.option("--user", help="The id of the user.")
+@click.option("--tenant", help="The user's tenant; may be left out if all data is of `default`.")
 @command
 def export(config: Path, user: str | None, tenant: str | None) -> int:
-    """Write all that is kept about a user to stdout, as JSON Lines."""
+    """Write all data of a user to stdout, as JSON Lines."""
     _require_readable(config)
     from chatrack.cli.export import export as run
 
@@ -158,13 +158,17 @@ def export(config: Path, user: str | None, tenant: str | None) -> int:
 
 
 @main.command()
-@click.option("--user", help="Whose data: the user's id.")
-@click.option("--tenant", help="The user's tenant; may be left out if there is only `default`.")
-@click.option("--older-than", metavar="AGE", help="Instead, what is older than 12h, 90d or 4w, of all users.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--user", help="The id of the user.")
+@click.option("--tenant", help="The user's tenant; may be left out if all data is of `default`.")
+@click.option(
+    "--older-than",
+    metavar="AGE",
+    help="Instead of a user: data that is older than 12h, 90d or 4w, of all users.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @command
 def purge(config: Path, user: str | None, tenant: str | None, older_than: str | None, *, yes: bool) -> int:
-    """Remove all that is kept about a user, or all that is old."""
+    """Delete all data of a user, or all old data."""
     _require_readable(config)
     from chatrack.cli.purge import purge as run
 

@@ -11,9 +11,9 @@ from chatrack.settings import Problems
 
 
 def plugins(path: Path, *, verbose: bool) -> None:
-    """Print the installed plugins: distribution, version, and what the enabled ones give.
+    """Print the installed plugins with their distributions, and the hooks of the enabled ones.
 
-    Only the enabled ones are imported; one that cannot be loaded says so in its row.
+    Only enabled plugins are imported. The row of one that cannot be loaded has the reason.
 
     Args:
         path: the config file.
@@ -27,21 +27,23 @@ def plugins(path: Path, *, verbose: bool) -> None:
     rows = []
     for name in sorted({*installed, *config.enabled}):
         plugin = installed.get(name)
-        state, api, gives = "installed", "", ""
+        state, api, hooks = "installed", "", ""
         if name in config.enabled:
             problems = Problems(config.source.file)
-            found = load([name], config.plugins, installed=installed, source=config.source, problems=problems)
+            loaded = load(
+                [name], config.plugins, installed=installed, source=config.source, problems=problems
+            )
             state = "enabled"
-            if found:
-                api, gives = str(found[0].instance.api), ", ".join(found[0].hooks)
+            if loaded:
+                api, hooks = str(loaded[0].instance.api), ", ".join(loaded[0].hooks)
             else:
-                state, gives = "broken", problems.lines[0]
+                state, hooks = "broken", problems.lines[0]
                 if verbose:
                     _print_traceback(problems)
         rows.append(
-            (name, state, plugin.distribution if plugin else "", plugin.version if plugin else "", api, gives)
+            (name, state, plugin.distribution if plugin else "", plugin.version if plugin else "", api, hooks)
         )
-    show(("plugin", "state", "distribution", "version", "api", "gives"), rows)
+    show(("plugin", "state", "distribution", "version", "api", "hooks"), rows)
 
 
 def _print_traceback(problems: Problems) -> None:

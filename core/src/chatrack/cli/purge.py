@@ -23,67 +23,67 @@ _AGE = re.compile(r"([0-9]{1,9})([hdw])")
 _HOURS = {"h": 1, "d": 24, "w": 7 * 24}
 
 _DECLINED = 1
-"""The exit code when the answer is no."""
+"""The exit code if the operator does not confirm."""
 
 
 def purge(
     path: Path, *, user: str | None, tenant: str | None, older_than: str | None, confirmed: bool
 ) -> int:
-    """Remove what is kept about a user, or what is old, and print what was removed.
+    """Delete all data of a user, or all old data, and print what was deleted.
 
     Args:
         path: the config file.
         user: the user's id.
-        tenant: the tenant's; may be absent if there is only the default one.
-        older_than: how old, instead of whose: `90d`, `12h`, `4w`.
-        confirmed: do not ask.
+        tenant: the user's tenant; None if all data is of the tenant `default`.
+        older_than: the age of the data, instead of a user: `90d`, `12h`, `4w`.
+        confirmed: do not ask for confirmation.
 
     Returns:
         The exit code.
 
     Raises:
-        StartupError: something is wrong.
+        StartupError: the options or the config have mistakes, or the data cannot be deleted.
     """
     if (user is None) == (older_than is None):
-        raise StartupError("--user, --older-than: give exactly one of them")
+        raise StartupError("--user, --older-than: exactly one of them is required")
     if older_than is not None and tenant is not None:
-        raise StartupError("--tenant: it goes with --user; --older-than is about all tenants")
-    moment = None if older_than is None else _moment_of(older_than)
+        raise StartupError("--tenant: only with --user; --older-than is about all tenants")
+    moment = None if older_than is None else _moment_before(older_than)
     user_id = None if user is None else user_option.check(user, tenant)
     if not confirmed and not sys.stdin.isatty():
-        raise StartupError("--yes: nobody can be asked here, and what is removed is gone for good")
+        raise StartupError("--yes: required without a terminal to ask for confirmation")
     assembly = assemble(path)
     logs.configure("warning", assembly.config.server.log_format)
-    goal = moment or asyncio.run(_find(assembly, str(user_id), tenant))
-    click.echo(f"This removes for good {_describe(goal)}.", err=True)
-    if not confirmed and not click.confirm("Go on?", err=True):
-        click.echo("Nothing was removed.", err=True)
+    target = moment or asyncio.run(_find(assembly, str(user_id), tenant))
+    click.echo(f"This deletes {_describe(target)}. It cannot be undone.", err=True)
+    if not confirmed and not click.confirm("Continue?", err=True):
+        click.echo("Nothing was deleted.", err=True)
         return _DECLINED
-    return _purge(assembly, goal)
+    return _purge(assembly, target)
 
 
-def _purge(assembly: Assembly, goal: User | datetime) -> int:
-    removed: Counter[tuple[str, str]] = Counter()
+def _purge(assembly: Assembly, target: User | datetime) -> int:
+    deleted: Counter[tuple[str, str]] = Counter()
     try:
-        code = run_with_signals(_remove(assembly, goal, removed))
+        code = run_with_signals(_delete(assembly, target, deleted))
     finally:
-        # Also when it ends early: what is in the table is gone all the same.
-        rows = [(source, kind, f"{count:,}") for (source, kind), count in removed.items() if count]
+        # Also if it ends early: the batches that were counted are deleted.
+        rows = [(source, kind, f"{count:,}") for (source, kind), count in deleted.items() if count]
         if rows:
-            show(("source", "kind", "removed"), rows)
+            show(("source", "kind", "deleted"), rows)
     if code:
-        click.echo("chatrack: interrupted; the same command removes the rest", err=True)
+        click.echo("chatrack: interrupted; run the same command again to delete the rest", err=True)
     elif not rows:
-        click.echo("There was nothing to remove.", err=True)
+        click.echo("There was nothing to delete.", err=True)
     return code
 
 
-async def _remove(assembly: Assembly, goal: User | datetime, removed: Counter[tuple[str, str]]) -> None:
+async def _delete(assembly: Assembly, target: User | datetime, deleted: Counter[tuple[str, str]]) -> None:
     async with open_user_data(assembly) as data:
-        batches = data.purge(goal) if isinstance(goal, User) else data.purge_before(goal)
+        batches = data.purge(target) if isinstance(target, User) else data.purge_before(target)
         async with contextlib.aclosing(batches):
             async for source, counts in batches:
-                removed.update({(source, kind): count for kind, count in counts.items()})
+                deleted.update({(source, kind): count for kind, count in counts.items()})
 
 
 async def _find(assembly: Assembly, user: str, tenant: str | None) -> User:
@@ -91,22 +91,22 @@ async def _find(assembly: Assembly, user: str, tenant: str | None) -> User:
         return await user_option.find(data, user, tenant)
 
 
-def _describe(goal: User | datetime) -> str:
-    if isinstance(goal, User):
-        return f"all that is kept about {user_option.name_of(goal)}"
-    return f"all that was last written to before {to_wire(goal)}, of all users"
+def _describe(target: User | datetime) -> str:
+    if isinstance(target, User):
+        return f"all data of {user_option.describe(target)}"
+    return f"everything that was last changed before {to_wire(target)}, of all users"
 
 
-def _moment_of(age: str) -> datetime:
-    """Give the moment that is so long ago.
+def _moment_before(age: str) -> datetime:
+    """Return the moment that is an age before now.
 
     Raises:
-        StartupError: it is no age.
+        StartupError: the age is not one, or is longer than time is represented.
     """
-    found = _AGE.fullmatch(age)
-    if found is None or not int(found[1]):
+    match = _AGE.fullmatch(age)
+    if match is None or not int(match[1]):
         raise StartupError(f"--older-than: expected hours, days or weeks such as 12h, 90d or 4w, got {age!r}")
     try:
-        return now() - timedelta(hours=int(found[1]) * _HOURS[found[2]])
+        return now() - timedelta(hours=int(match[1]) * _HOURS[match[2]])
     except OverflowError:
-        raise StartupError(f"--older-than: {age} ago is before all time") from None
+        raise StartupError(f"--older-than: {age} is too long") from None

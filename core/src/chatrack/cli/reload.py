@@ -13,11 +13,11 @@ _WATCHED = {".py", ".toml", ".env"}
 
 
 def serve_and_reload(config: Path, options: dict[str, Any], *, verbose: bool) -> int:
-    """Serve in a child process, and start it again whenever a file below the current folder changes.
+    """Serve in a child process, and restart it when a file in the current folder or the config's folder changes.
 
     Args:
         config: the config file.
-        options: values that take the place of those in `[server]`.
+        options: settings of `[server]` that override those in the file.
         verbose: print the traceback of a mistake.
 
     Returns:

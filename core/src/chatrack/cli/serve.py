@@ -24,14 +24,14 @@ def serve(path: Path, options: dict[str, Any], *, verbose: bool) -> int:
 
     Args:
         path: the config file.
-        options: values that take the place of those in `[server]`.
+        options: settings of `[server]` that override those in the file.
         verbose: print the traceback if a worker cannot start.
 
     Returns:
         The exit code.
 
     Raises:
-        StartupError: something is wrong; nothing was left half-started.
+        StartupError: something cannot be started; everything that was started is stopped again.
     """
     assembly = assemble(path, server=options)
     settings = assembly.config.server
@@ -58,9 +58,8 @@ def _serve_with_workers(
     from chatrack.http.process import serve as serve_here
     from chatrack.http.workers import Workers
 
-    # Everything is started and stopped once before the first fork: what cannot work fails here, in one
-    # line, and migrations are done by one process. The workers then assemble anew: a plugin's objects
-    # must not be shared between processes.
+    # Before the first fork, so that one process migrates, and a failure is reported once. Each worker assembles anew,
+    # because the objects of plugins must not be shared between processes.
     asyncio.run(dry_start(assembly))
 
     def work(ready: Callable[[], None], parent_pipe: int) -> None:

@@ -1,4 +1,4 @@
-"""Ending a command early, but in order."""
+"""Cancelling a command by a signal."""
 
 import asyncio
 import signal
@@ -9,10 +9,10 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def run_with_signals(work: Coroutine[Any, Any, None]) -> int:
-    """Run something to its end, or cancel it at the first SIGINT or SIGTERM; the second one ends the process.
+    """Run a coroutine; cancel it at the first SIGINT or SIGTERM. The second signal ends the process.
 
     Returns:
-        The exit code: 0, or the one that tells of the signal.
+        The exit code: 0, or 128 and the number of the signal.
     """
     return asyncio.run(_run(work))
 
@@ -20,15 +20,15 @@ def run_with_signals(work: Coroutine[Any, Any, None]) -> int:
 async def _run(work: Coroutine[Any, Any, None]) -> int:
     loop = asyncio.get_running_loop()
     task = asyncio.ensure_future(work)
-    told: list[int] = []
+    received: list[int] = []
 
-    def forget() -> None:
+    def remove_handlers() -> None:
         for number in _SIGNALS:
             loop.remove_signal_handler(number)
 
     def stop(number: int) -> None:
-        told.append(number)
-        forget()
+        received.append(number)
+        remove_handlers()
         task.cancel()
 
     for number in _SIGNALS:
@@ -36,9 +36,9 @@ async def _run(work: Coroutine[Any, Any, None]) -> int:
     try:
         await task
     except asyncio.CancelledError:
-        if not told:
+        if not received:
             raise
-        return 128 + told[0]
+        return 128 + received[0]
     finally:
-        forget()
+        remove_handlers()
     return 0

@@ -1,4 +1,4 @@
-"""Tables for the terminal."""
+"""Printing of tables."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ import click
 
 
 def show(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print rows under headings, each column as wide as it needs to be."""
+    """Print rows below headings; each column is as wide as its longest cell."""
     widths = [max(len(cell) for cell in column) for column in zip(headings, *rows, strict=True)]
     for row in (headings, *rows):
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]

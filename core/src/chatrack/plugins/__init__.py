@@ -1,4 +1,4 @@
-"""Finding, loading and calling plugins."""
+"""Discovery, loading and hooks of plugins."""
 
 from chatrack.plugins.discovery import GROUP, Installed, discover
 from chatrack.plugins.loading import Loaded, load

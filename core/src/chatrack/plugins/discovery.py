@@ -1,4 +1,4 @@
-"""Which plugins are installed: entry points of the group `chatrack`, none of them imported."""
+"""Discovery of installed plugins: entry points of the group `chatrack`. None is imported."""
 
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
@@ -16,9 +16,9 @@ class Installed(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         name: the name of its entry point.
-        distribution: the distribution that brings it.
+        distribution: the distribution that installs it.
         version: that distribution's version.
-        entry_point: where its class is.
+        entry_point: names its class.
     """
 
     name: str
@@ -33,12 +33,12 @@ class Installed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def discover() -> Mapping[str, Installed]:
-    """List the installed plugins by name.
+    """Return the installed plugins by name.
 
     Raises:
-        PluginError: two distributions bring a plugin of the same name.
+        PluginError: two distributions install a plugin with the same name.
     """
-    found: dict[str, Installed] = {}
+    installed: dict[str, Installed] = {}
     for point in entry_points(group=GROUP):
         dist = point.dist
         plugin = Installed(
@@ -47,7 +47,7 @@ def discover() -> Mapping[str, Installed]:
             version=dist.version if dist else "unknown",
             entry_point=point,
         )
-        other = found.get(point.name)
+        other = installed.get(point.name)
         if other is not None and (other.distribution, other.entry_point.value) != (
             plugin.distribution,
             point.value,
@@ -57,5 +57,5 @@ def discover() -> Mapping[str, Installed]:
                 "install",
                 f"installed twice, by {other.source} and by {plugin.source}; uninstall one of them",
             )
-        found[point.name] = plugin
-    return found
+        installed[point.name] = plugin
+    return installed

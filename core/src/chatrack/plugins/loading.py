@@ -1,4 +1,4 @@
-"""From the name of an enabled plugin to an instance: import, API version, settings, hooks."""
+"""Loading of plugins: import, API version, hooks, settings, instance."""
 
 import inspect
 from collections.abc import Mapping, Sequence
@@ -16,14 +16,14 @@ HOOKS = [name for name in vars(HookSpecs) if not name.startswith("_")]
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
-    """An enabled plugin, ready to be asked.
+    """A loaded plugin.
 
     Args:
         name: its name.
-        installed: where it comes from.
-        instance: the object that has the hooks.
-        settings: what its class got.
-        hooks: the names of the hooks it implements.
+        installed: its entry point and distribution.
+        instance: the instance of its class, which has the hooks.
+        settings: the settings that the instance got.
+        hooks: the names of the hooks that it implements.
     """
 
     name: str
@@ -41,17 +41,17 @@ def load(
     source: Source,
     problems: Problems,
 ) -> list[Loaded]:
-    """Import and configure the enabled plugins, and no others.
+    """Import and configure the enabled plugins. No other plugin is imported.
 
     Args:
-        enabled: names, in the order of config.toml.
+        enabled: the names of the plugins, in the order of config.toml.
         tables: the tables `[plugins.<name>]`.
-        installed: what `discover` found.
-        source: what settings are resolved against.
-        problems: receives the mistakes in settings and the plugins that cannot be loaded.
+        installed: the installed plugins.
+        source: the environment and the folder of the settings.
+        problems: gets the mistakes in settings, and one for each plugin that cannot be loaded.
 
     Returns:
-        The plugins that could be loaded, in order. PluginManager with mistakes are in `problems` instead.
+        The plugins without mistakes, in order.
     """
     loaded = []
     for name in enabled:
@@ -84,24 +84,21 @@ def _load_one(
 
     try:
         cls = plugin.entry_point.load()
-    except (
-        Exception,
-        SystemExit,
-    ) as error:  # whatever a foreign module does when imported, the operator must hear whose it was
+    except (Exception, SystemExit) as error:
         raise failure("import", f"{plugin.entry_point.value}: {type(error).__name__}: {error}") from error
     if not isinstance(cls, type):
         raise failure("import", f"{plugin.entry_point.value} is not a class; the entry point must name one")
     api = getattr(cls, "api", None)
     if api != API:
-        said = f"`api = {api}`" if api is not None else "no `api`"
-        raise failure("api", f"written for {said}; this Chatrack has plugin API {API}")
+        stated = f"`api = {api}`" if api is not None else "no `api`"
+        raise failure("api", f"written for {stated}; this version of Chatrack has plugin API {API}")
     hooks = _hooks(cls, failure)
     settings_type = getattr(cls, "Settings", Settings)
     if not (isinstance(settings_type, type) and issubclass(settings_type, msgspec.Struct)):
         raise failure("settings", "`Settings` must be a subclass of `chatrack.Settings`")
     try:
         settings = decode(settings_type, table, key=f"plugins.{name}", source=source, problems=problems)
-    except (NameError, TypeError) as error:  # of the class, not of the table
+    except (NameError, TypeError) as error:  # a mistake in the class, not in the table
         raise failure("settings", f"`Settings` cannot be read: {error}") from error
     if settings is None:
         return None
@@ -115,7 +112,11 @@ def _load_one(
 
 
 def _hooks(cls: type, failure: Any) -> list[str]:
-    """List the hooks a class implements, having checked their names and arguments."""
+    """Return the names of the hooks that a class implements, in the order of their specifications.
+
+    Raises:
+        PluginError: a hook has an unknown name or argument, or is asynchronous.
+    """
     hooks = []
     for name, member in inspect.getmembers(cls, callable):
         if getattr(member, "chatrack_impl", None) is None:
@@ -132,6 +133,6 @@ def _hooks(cls: type, failure: Any) -> list[str]:
         unknown = set(inspect.signature(member).parameters) - allowed
         if unknown:
             takes = ", ".join(sorted(allowed - {"self"})) or "nothing"
-            raise failure("hook", f"`{name}` takes {takes}; it asks for {', '.join(sorted(unknown))}")
+            raise failure("hook", f"`{name}` takes {takes}; unknown arguments: {', '.join(sorted(unknown))}")
         hooks.append(name)
     return sorted(hooks, key=HOOKS.index)

@@ -1,4 +1,4 @@
-"""The one place that calls hooks: one typed method a hook, every result checked and attributed."""
+"""Calling hooks: a typed method for each hook. Every result is checked, and every failure names its plugin."""
 
 import inspect
 from collections.abc import Mapping, Sequence
@@ -34,11 +34,11 @@ _TOOL_TYPES = tuple(get_origin(kind) or kind for kind in get_args(Tool))
 
 
 class HookResult(msgspec.Struct, Generic[T], frozen=True):
-    """What one plugin gave.
+    """The result of a hook of one plugin.
 
     Args:
         plugin: the name of the plugin.
-        value: the result of its hook.
+        value: the result.
     """
 
     plugin: str
@@ -49,7 +49,7 @@ class PluginManager:
     """The loaded plugins, in the order of `enabled`.
 
     Args:
-        loaded: what `load` returned.
+        loaded: the plugins.
         file: the name of the config file, for errors.
     """
 
@@ -63,102 +63,104 @@ class PluginManager:
             self._manager.register(plugin.instance, name=plugin.name)
 
     def error(self, plugin: str, stage: Any, message: str) -> PluginError:
-        """Make an error that names a plugin and its distribution."""
+        """Return an error that names a plugin and its distribution."""
         return PluginError(plugin, stage, message, distribution=self._by_name[plugin].installed.source)
 
     def store(self) -> HookResult[Store]:
-        """Ask for the store.
+        """Return the store.
 
         Raises:
-            StartupError: none or several enabled plugins give one.
+            StartupError: no enabled plugin returns a store, or several do.
         """
-        given = self._call("store", Store)
-        if not given:
+        results = self._call("store", Store)
+        if not results:
             raise ConfigError(
-                f"{self._file}: enabled: no enabled plugin gives a store; add one, such as sqlite_store"
+                f"{self._file}: enabled: no enabled plugin is a store; add one, such as sqlite_store"
             )
-        if len(given) > 1:
+        if len(results) > 1:
             names = " and ".join(
-                f"{one.plugin} ({self._by_name[one.plugin].installed.source})" for one in given
+                f"{result.plugin} ({self._by_name[result.plugin].installed.source})" for result in results
             )
             raise ConfigError(f"{self._file}: enabled: two stores, {names}; enable exactly one")
-        return given[0]
+        return results[0]
 
     def authenticators(self, database: "Database | None") -> list[HookResult[Sequence[Authenticator]]]:
-        """Ask for the ways in."""
+        """Return the authenticators."""
         return self._call_sequence("authenticators", Authenticator, database=database)
 
     def model_providers(self) -> list[HookResult[Mapping[str, ModelProvider]]]:
-        """Ask for the providers of models."""
-        given = self._call("model_providers", Mapping)
-        for one in given:
-            for prefix, provider in one.value.items():
+        """Return the model providers."""
+        results = self._call("model_providers", Mapping)
+        for result in results:
+            for prefix, provider in result.value.items():
                 if not isinstance(provider, ModelProvider):
                     raise self._wrong(
-                        one.plugin, "model_providers", f"a ModelProvider for {prefix!r}", provider
+                        result.plugin, "model_providers", f"a ModelProvider for {prefix!r}", provider
                     )
-        return given
+        return results
 
     def tools(self, database: "Database | None") -> list[HookResult[Sequence[Tool]]]:
-        """Ask for the tools."""
-        given = self._call("tools", Sequence, database=database)
-        for one in given:
-            for tool in one.value:
+        """Return the tools."""
+        results = self._call("tools", Sequence, database=database)
+        for result in results:
+            for tool in result.value:
                 if not isinstance(tool, _TOOL_TYPES):
                     hint = " (decorate it with chatrack.function_tool)" if callable(tool) else ""
-                    raise self._wrong(one.plugin, "tools", f"tools{hint}", tool)
-        return given
+                    raise self._wrong(result.plugin, "tools", f"tools{hint}", tool)
+        return results
 
     def agents(self) -> list[HookResult[Sequence[AgentSpec]]]:
-        """Ask for the agents."""
+        """Return the agents."""
         return self._call_sequence("agents", AgentSpec)
 
     def actions(self, database: "Database | None") -> list[HookResult[Mapping[str, ActionHandler]]]:
-        """Ask for the action handlers."""
-        given = self._call("actions", Mapping, database=database)
-        for one in given:
-            for kind, handler in one.value.items():
+        """Return the action handlers."""
+        results = self._call("actions", Mapping, database=database)
+        for result in results:
+            for action_type, handler in result.value.items():
                 if not inspect.iscoroutinefunction(handler):
-                    raise self._wrong(one.plugin, "actions", f"an async function for {kind!r}", handler)
-        return given
+                    raise self._wrong(
+                        result.plugin, "actions", f"an async function for {action_type!r}", handler
+                    )
+        return results
 
     def user_data(self, database: "Database | None") -> list[HookResult[UserData]]:
-        """Ask for the export and purge of what is kept about users."""
-        given = self._call("user_data", UserData, database=database)
-        for one in given:
-            name = getattr(one.value, "name", None)
+        """Return what exports and purges the data of users."""
+        results = self._call("user_data", UserData, database=database)
+        for result in results:
+            name = getattr(result.value, "name", None)
             if not isinstance(name, str) or not name:
-                raise self.error(one.plugin, "hook", "`user_data` must return a UserData with a `name`")
-        return given
+                raise self.error(result.plugin, "hook", "`user_data` must return a UserData with a `name`")
+        return results
 
     def migrations(self, database: "Database | None") -> list[HookResult[Migrations]]:
-        """Ask for the histories of tables."""
+        """Return the migrations."""
         return self._call("migrations", Migrations, database=database)
 
     def routes(self, database: "Database | None") -> list[HookResult[Sequence[ControllerRouterHandler]]]:
-        """Ask for routes."""
-        given = self._call("routes", Sequence, database=database)
-        for one in given:
-            for part in one.value:
-                controller = isinstance(part, type) and issubclass(part, Controller)
-                if not controller and not isinstance(part, BaseRouteHandler | Router):
-                    raise self._wrong(one.plugin, "routes", "Litestar handlers", part)
-        return given
+        """Return the HTTP routes."""
+        results = self._call("routes", Sequence, database=database)
+        for result in results:
+            for route in result.value:
+                is_controller = isinstance(route, type) and issubclass(route, Controller)
+                if not is_controller and not isinstance(route, BaseRouteHandler | Router):
+                    raise self._wrong(result.plugin, "routes", "Litestar handlers", route)
+        return results
 
     def lifespans(self) -> list[HookResult[AbstractAsyncContextManager[Any]]]:
-        """Ask for what lives as long as the server."""
+        """Return the context managers that are entered for as long as the server runs."""
         return self._call("lifespan", AbstractAsyncContextManager)
 
     def _call_sequence(self, hook: str, kind: type[Any], **arguments: object) -> list[HookResult[Any]]:
-        given = self._call(hook, Sequence, **arguments)
-        for one in given:
-            for part in one.value:
-                if not isinstance(part, kind):
-                    raise self._wrong(one.plugin, hook, f"a sequence of {kind.__name__}", part)
-        return given
+        results = self._call(hook, Sequence, **arguments)
+        for result in results:
+            for element in result.value:
+                if not isinstance(element, kind):
+                    raise self._wrong(result.plugin, hook, f"a sequence of {kind.__name__}", element)
+        return results
 
     def _call(self, hook: str, kind: Any, **arguments: object) -> list[HookResult[Any]]:
-        # One implementation at a time, so that a failure has a name; pluggy's own loop gives a bare list.
+        # Pluggy's own loop returns a list that does not say which plugin a result or an exception is from.
         implementations = {
             impl.plugin_name: impl for impl in getattr(self._manager.hook, hook).get_hookimpls()
         }
