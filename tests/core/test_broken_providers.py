@@ -1,11 +1,9 @@
 """The contract of providers finds out models that break it, and tells an author what is wrong."""
 
-import os
 import re
-import subprocess
-import sys
+from typing import NamedTuple
 
-import pytest
+from tests.support.contracts import run_contract
 
 MODELS = """
 import asyncio
@@ -95,9 +93,11 @@ class TestOnePiece(Contract):
 
 
 class TestNeverEnds(Contract):
+    cancel_timeout = 2
+
     class Model(DemoModel):
         async def stream_response(self, *given, **named):
-            asking = asyncio.create_task(asyncio.sleep(3600))  # it is not told when nobody waits any more
+            asking = asyncio.create_task(asyncio.sleep(600))  # it is not told when nobody waits any more
             async for event in super().stream_response(*given, **named):
                 yield event
             asking.cancel()
@@ -115,86 +115,69 @@ class TestForgets(Contract):
                 yield event
 """
 
-SETTINGS = """
-[pytest]
-asyncio_mode = strict
-asyncio_default_fixture_loop_scope = function
-filterwarnings =
-    error
-    ignore:Direct usage of named widget classes is deprecated:DeprecationWarning
-"""
 
-# The tests that are run over each, those of them that have to fail, and what the author is shown.
+class Broken(NamedTuple):
+    """A model that breaks the contract: a class above.
+
+    Args:
+        fails: the tests that fail.
+        passes: tests that pass all the same.
+        shown: what the author is shown, as a regular expression.
+    """
+
+    fails: list[str]
+    passes: list[str]
+    shown: str
+
+
+ONE_PIECE = "test_an_answer_in_one_piece_is_the_same"
+PIECES = "test_a_text_arrives_in_pieces_that_joined_are_the_text"
+CANCELLED = "test_an_answer_that_is_cancelled_is_over_soon_and_leaves_no_task"
+
 BROKEN = {
-    "TestSameIds": (
-        "own_results or calls_of_many",
-        [
+    "TestSameIds": Broken(
+        fails=[
             "test_parallel_calls_have_ids_of_their_own_and_get_their_own_results",
             "test_the_calls_of_many_turns_have_ids_of_their_own",
         ],
-        r"two calls with one id: \['call_0', 'call_0'",
+        passes=["test_a_tool_is_called_and_its_result_reaches_the_model"],
+        shown=r"two calls with one id: \['call_0', 'call_0'",
     ),
-    "TestLostText": (
-        "pieces or one_piece",
-        ["test_a_text_arrives_in_pieces_that_joined_are_the_text"],
-        r"the deltas joined are not the text",
+    "TestLostText": Broken(
+        fails=[PIECES],
+        passes=[ONE_PIECE],
+        shown=r"the deltas joined are not the text",
     ),
-    "TestOnePiece": (
-        "pieces or ten",
-        ["test_a_text_arrives_in_pieces_that_joined_are_the_text"],
-        r"the text was sent in one piece",
+    "TestOnePiece": Broken(
+        fails=[PIECES],
+        passes=["test_ten_answers_at_once_are_not_mixed_up"],
+        shown=r"the text was sent in one piece",
     ),
-    "TestNeverEnds": (
-        "is_cancelled or own_results",
-        [
-            "test_an_answer_that_is_cancelled_is_over_soon_and_leaves_no_task[before the first word]",
-            "test_an_answer_that_is_cancelled_is_over_soon_and_leaves_no_task[between two words]",
-        ],
-        r"2 s after the answer was cancelled, these tasks are left",
+    "TestNeverEnds": Broken(
+        fails=[f"{CANCELLED}[before the first word]", f"{CANCELLED}[between two words]"],
+        passes=[ONE_PIECE],
+        shown=r"2 s after the answer was cancelled, these tasks are left",
     ),
-    "TestShowsTheKey": (
-        "refused or pieces",
-        ["test_a_refused_request_is_a_model_failure_that_shows_no_key"],
-        r"OSError shows the key",
+    "TestShowsTheKey": Broken(
+        fails=["test_a_refused_request_is_a_model_failure_that_shows_no_key"],
+        passes=[PIECES],
+        shown=r"OSError shows the key",
     ),
-    "TestForgets": (
-        "early_result or pieces",
-        ["test_an_early_result_is_known_after_many_turns"],
-        r"the model does not know the result of note",
+    "TestForgets": Broken(
+        fails=["test_an_early_result_is_known_after_many_turns"],
+        passes=[PIECES],
+        shown=r"the model does not know the result of note",
     ),
 }
 
 
-@pytest.fixture(scope="module")
-def outcome(tmp_path_factory):
-    """Run the contract as the author of a provider would, apart from this repository and its settings."""
-    folder = tmp_path_factory.mktemp("provider")
-    (folder / "test_mine.py").write_text(MODELS, encoding="utf-8")
-    (folder / "pytest.ini").write_text(SETTINGS, encoding="utf-8")
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST")}
-    chosen = " or ".join(["TestSound", *(f"({name} and ({near}))" for name, (near, _, _) in BROKEN.items())])
-    options = ["-q", "-rfEs", "--tb=short", "-p", "no:cacheprovider", "-k", chosen, "."]
-    command = [sys.executable, "-m", "pytest", *options]
-    done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 1, done.stdout[-5000:] + done.stderr
-    return done.stdout
-
-
-def failed_of(outcome, name):
-    return re.findall(rf"^(?:FAILED|ERROR|SKIPPED) .*?::{name}::(.+?)(?: - .*)?$", outcome, re.MULTILINE)
-
-
-def test_a_model_that_keeps_the_contract_passes(outcome):
-    assert failed_of(outcome, "TestSound") == []
-    passed = int(re.search(r"(\d+) passed", outcome).group(1))
-    assert passed > 37
-
-
-@pytest.mark.parametrize("name", BROKEN)
-def test_a_model_that_breaks_the_contract_fails_where_it_does(outcome, name):
-    _, expected, shown = BROKEN[name]
-    assert sorted(failed_of(outcome, name)) == sorted(expected)
-    # Asserts are rewritten, so that an author sees what was compared.
-    assert re.search(shown, outcome)
+def test_models_that_break_the_contract_fail_where_they_do_and_one_that_keeps_it_passes(tmp_path):
+    chosen = [f"{name}::{test}" for name, model in BROKEN.items() for test in (*model.fails, *model.passes)]
+    run = run_contract(tmp_path, MODELS, ["TestSound", *chosen])
+    for name, model in BROKEN.items():
+        assert run.names("FAILED", name) == set(model.fails), run.output
+        assert run.names("PASSED", name) == set(model.passes), run.output
+        # Asserts are rewritten, so that an author sees what was compared.
+        assert re.search(model.shown, run.output), run.output
+    assert not run.names("FAILED", "TestSound") | run.names("ERROR", "TestSound"), run.output
+    assert len(run.names("PASSED", "TestSound")) > 37

@@ -7,7 +7,6 @@ import math
 import shutil
 import socket
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from tests.support.commands import mistake_of, run
 from tests.support.databases import PLUGINS, SERVERS, new_database, store_tables
 from tests.support.process import Processes, processes
 from tests.support.serving import serving
+from tests.support.waiting import LIMIT, until
 
 HOSTS = {"postgresql": "postgresql://ada:hunter2@host", "mysql": "mysql://ada:hunter2@host"}
 
@@ -183,7 +183,7 @@ async def test_a_server_that_says_nothing_is_given_up(kind):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         database = Database(f"{kind}://ada:{HUNTER}@127.0.0.1:{port}/name", label="the label")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(LIMIT):
             with pytest.raises(ConfigError, match="the label: cannot connect to 127.0.0.1") as caught:
                 await database.start()
     assert HUNTER not in str(caught.value)
@@ -247,12 +247,10 @@ async def test_what_a_server_does_not_take_is_no_outage(store_url):
 
 
 async def test_a_statement_that_takes_too_long_is_ended(kind, store_url):
-    async with opened(store_url, statement_timeout=0.3) as database:
-        begun = time.monotonic()
+    async with opened(store_url, statement_timeout=2.0) as database:
         with pytest.raises(Unavailable):
             async with database.read() as connection:
-                await connection.execute(text(SLEEP[kind]), {"seconds": 20})
-        assert time.monotonic() - begun < 5
+                await connection.execute(text(SLEEP[kind]), {"seconds": 600})
         # The server has ended it too, and does not work on for nobody.
         async with database.read() as connection:
             assert (await connection.execute(text(RUNNING[kind]))).scalar_one() == 0
@@ -260,26 +258,26 @@ async def test_a_statement_that_takes_too_long_is_ended(kind, store_url):
 
 
 async def test_a_request_whose_statement_takes_too_long_gets_503(configure, store_url):
-    async with serving(configure(store_url, statement_timeout=1.0)) as chat:
+    async with serving(configure(store_url, statement_timeout=4.0)) as chat:
         thread, _ = await chat.create("hello")
         async with locked(store_url, thread):
-            begun = time.monotonic()
             response = await chat.call("threads.update", thread_id=thread, title="new")
-            assert time.monotonic() - begun < 5
         assert_unavailable(response)
         assert (await chat.get("threads.update", thread_id=thread, title="newer"))["title"] == "newer"
 
 
 async def test_a_request_that_waits_too_long_for_a_connection_gets_503(configure, store_url):
-    config = configure(store_url, pool_size=1, max_overflow=0, pool_timeout=0.2, statement_timeout=5.0)
+    config = configure(store_url, pool_size=1, max_overflow=0, pool_timeout=2.0, statement_timeout=600.0)
     async with serving(config) as chat:
         thread, _ = await chat.create("hello")
         async with locked(store_url, thread):
             holding = asyncio.create_task(chat.call("threads.update", thread_id=thread, title="new"))
-            await asyncio.sleep(0.1)
-            begun = time.monotonic()
-            response = await chat.call("threads.list", limit=20)
-            assert time.monotonic() - begun < 2
+
+            async def refused():
+                response = await chat.call("threads.list", limit=20)
+                return response if response.status_code != 200 else None
+
+            response = await until(refused)
         assert_unavailable(response)
         assert (await holding).status_code == 200
         assert len((await chat.get("threads.list", limit=20))["data"]) == 1

@@ -26,9 +26,6 @@ POINTS = len(STEPS) + len(DELAYS)
 
 LIFECYCLE = {"start", "stop", "health"}
 
-SETTLE_TIMEOUT = 60.0
-"""Seconds until a cancelled write has to be complete or without effect."""
-
 
 async def cancel_during(call: Call, *, steps: int = 0, delay: float | None = None) -> bool:
     """Start a call and cancel it; return whether it had completed by then."""
@@ -207,6 +204,9 @@ READS = frozenset(
 class CancellationContract:
     """Effects of cancelled callers."""
 
+    settle_timeout = TIMEOUT
+    """Seconds in which a write whose caller was cancelled must have ended; it may go on without its caller."""
+
     @pytest.mark.parametrize("method", sorted(Store.__abstractmethods__ - READS - LIFECYCLE))
     async def test_a_write_is_whole_or_not_at_all_when_its_caller_is_cancelled(
         self, store: Store, method: str
@@ -222,7 +222,7 @@ class CancellationContract:
 
         scenes = await asyncio.gather(*(Scene(store).build() for _ in range(POINTS)))
         done = await cancel_at_every_point([write_calls(scene)[method] for scene in scenes])
-        partial = await states_other_than(scenes, [before, after])
+        partial = await states_other_than(scenes, [before, after], self.settle_timeout)
         assert not partial, f"neither as before nor as after: {partial[0]}\nbefore: {before}\nafter: {after}"
         for scene, completed in zip(scenes, done, strict=True):
             seen = await scene.state(), await scene.begin_next_turns()
@@ -265,13 +265,15 @@ class CancellationContract:
             assert kept[0] or result is not None
 
 
-async def states_other_than(scenes: list[Scene], states: list[dict[str, object]]) -> list[dict[str, object]]:
+async def states_other_than(
+    scenes: list[Scene], states: list[dict[str, object]], timeout: float
+) -> list[dict[str, object]]:
     """Wait until each scene is in one of some states; a write may continue after its caller was cancelled.
 
     Returns:
-        The other states that are left after `SETTLE_TIMEOUT`.
+        The other states that are left after `timeout` seconds.
     """
-    deadline = time.monotonic() + SETTLE_TIMEOUT
+    deadline = time.monotonic() + timeout
     while True:
         await asyncio.sleep(0.02)
         others = [state for scene in scenes if (state := await scene.state()) not in states]

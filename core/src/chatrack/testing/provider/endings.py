@@ -11,19 +11,19 @@ from agents import Runner
 
 from chatrack.errors import ModelFailure
 from chatrack.interfaces.models import Model
-from chatrack.testing.provider.harness import CONFIG, WORDS, Conversation, user
+from chatrack.testing.provider.harness import CONFIG, TIMEOUT, WORDS, Conversation, user
 from chatrack.testing.provider.script import ProviderScript, RefusedModel
 
 LONG = " ".join([WORDS] * 200)
-
-CANCEL_TIMEOUT = 60.0
-"""Seconds until a cancelled answer has to have ended."""
 
 
 class EndingsContract:
     """Refusals and cancellation."""
 
     script: ProviderScript
+
+    cancel_timeout = TIMEOUT
+    """Seconds after which an answer has to be over that was cancelled."""
 
     async def test_a_refused_request_is_a_model_failure_that_shows_no_key(
         self, refused: RefusedModel
@@ -59,7 +59,7 @@ class EndingsContract:
         listener = asyncio.create_task(listen())
         if words:
             waiting = asyncio.create_task(begun.wait())
-            await asyncio.wait([listener, waiting], timeout=30, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([listener, waiting], timeout=TIMEOUT, return_when=asyncio.FIRST_COMPLETED)
             waiting.cancel()
             if listener.done():
                 await listener
@@ -68,11 +68,11 @@ class EndingsContract:
             await asyncio.sleep(0.05)
         started = time.monotonic()
         listener.cancel()
-        left = await remaining_tasks(before, started + CANCEL_TIMEOUT)
+        left = await remaining_tasks(before, started + self.cancel_timeout)
         for task in left:  # so that they do not fail other tests
             task.cancel()
         assert not left, (
-            f"{CANCEL_TIMEOUT:.0f} s after the answer was cancelled, these tasks are left: {left}"
+            f"{self.cancel_timeout:g} s after the answer was cancelled, these tasks are left: {left}"
         )
         with contextlib.suppress(asyncio.CancelledError):
             await listener
@@ -81,7 +81,7 @@ class EndingsContract:
         before = asyncio.all_tasks()
         conversation = Conversation(model, self.script)
         await conversation.ask(self.script.call(("note", {"text": "milk"})))
-        left = await remaining_tasks(before, time.monotonic() + CANCEL_TIMEOUT)
+        left = await remaining_tasks(before, time.monotonic() + self.cancel_timeout)
         assert not left, f"after the answer, these tasks are left: {left}"
 
     async def test_after_one_that_was_cancelled_the_next_answer_is_right(
@@ -91,7 +91,7 @@ class EndingsContract:
             task = asyncio.create_task(Conversation(slow_model, self.script).ask(self.script.say(LONG)))
             await asyncio.sleep(0.02)
             task.cancel()
-            await asyncio.wait([task], timeout=CANCEL_TIMEOUT)
+            await asyncio.wait([task], timeout=self.cancel_timeout)
         answer = await Conversation(model, self.script).ask(self.script.say(WORDS))
         assert answer.text == WORDS
 
