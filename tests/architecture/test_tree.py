@@ -21,16 +21,6 @@ LONGEST = 350
 
 CODE = [ROOT / folder for folder in ("core", "plugins", "bench", "tests")]
 
-# Rooms whose docstrings still begin with "Give", to be removed with this constant.
-GIVE_LEFT: tuple[str, ...] = (
-    "core/src/chatrack/assembly/",
-    "core/src/chatrack/cli/",
-    "core/src/chatrack/hookspecs.py",
-    "core/src/chatrack/http/",
-    "core/src/chatrack/interfaces/",
-    "core/src/chatrack/sql/",
-    "tests/",
-)
 
 # Put together, so that this file does not hold what it forbids.
 REGISTRIES = [
@@ -126,9 +116,7 @@ def test_docstrings_say_what_is_returned_and_not_what_is_given():
         for line, docstring in docstrings_of(path)
         if re.match(r"Gives?\b", docstring.strip())
     ]
-    assert not [place for place in wrong if not place.startswith(GIVE_LEFT)]
-    unneeded = [room for room in GIVE_LEFT if not any(place.startswith(room) for place in wrong)]
-    assert not unneeded, "these rooms are clean; take them off the list"
+    assert not wrong
 
 
 ENTRY_POINT_GROUPS = {"chatrack.sql_backends"}

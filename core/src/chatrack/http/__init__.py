@@ -1,4 +1,4 @@
-"""HTTP: the routes, the errors and the process that serves them."""
+"""HTTP: routes, errors, and the processes that serve them."""
 
 from chatrack.http.app import create_app
 from chatrack.http.process import serve

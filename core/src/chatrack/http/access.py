@@ -1,4 +1,4 @@
-"""The outermost layer: a request id, security headers, and one log line for every request."""
+"""The outermost ASGI layer: a request id, security headers, and a log line for every request."""
 
 import time
 from typing import Any
@@ -17,14 +17,14 @@ _HEADERS = {
     b"x-frame-options": b"DENY",
     b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
 }
-"""Set on every response that does not set them itself."""
+"""Added to every response that does not set them itself."""
 
 QUIET = {"/health", "/ready"}
-"""Routes that are asked every few seconds: logged at level debug while all is well."""
+"""Paths that monitors request every few seconds. Successful requests are logged at level debug."""
 
 
 class AccessLog:
-    """Wraps the application.
+    """An ASGI middleware that logs requests.
 
     Args:
         app: the application.
@@ -61,7 +61,7 @@ class AccessLog:
         finally:
             path = scope["path"]
             quiet = status < 400 and path in QUIET
-            # 503 is how a server says that it is being stopped, or that its database is: that was logged already.
+            # 503 means that the server is stopping or its database cannot be reached; both were logged already.
             failed = status >= 500 and status != 503
             log = _log.debug if quiet else _log.error if failed else _log.info
             log(

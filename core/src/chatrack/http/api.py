@@ -17,24 +17,24 @@ from chatrack.http.sse import SSEResponse
 from chatrack.interfaces import RequestContext
 
 _SMALL = 1024
-"""Below so many bytes compression does not pay."""
+"""Bytes below which a response is not compressed: it would not get much smaller."""
 
 _LARGE = 65_536
-"""Above so many bytes compression would hold up other requests."""
+"""Bytes above which a response is compressed in a thread: other requests would wait for it."""
 
 _GZIP = re.compile(r"(?:^|,)\s*gzip\s*(?:;\s*q=(?!0(?:\.0*)?\s*(?:,|$))[0-9.]+\s*)?(?:,|$)", re.IGNORECASE)
 _TYPE = re.compile(rb'"type"\s*:\s*"([a-z_.]{1,64})"')
 
 
 class _Gone(Exception):
-    """The client hung up while sending."""
+    """The client disconnected while it sent the body."""
 
 
 def api_route(server: ChatrackServer) -> HTTPRouteHandler:
-    """Make the route handler.
+    """Return the route handler.
 
     Args:
-        server: what answers.
+        server: answers the requests.
     """
     settings = server.assembly.config.server
 
@@ -83,7 +83,7 @@ async def _read(request: Request[Any, Any, Any], limit: int) -> bytes:
 
 
 class _Json:
-    """An ASGI response of finished JSON, compressed if it is worth it and the client can read that."""
+    """An ASGI response with encoded JSON. It is compressed if it is not small and the client accepts gzip."""
 
     def __init__(self, body: bytes, accepts: str | None) -> None:
         self.body = body

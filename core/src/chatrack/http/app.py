@@ -1,4 +1,4 @@
-"""The ASGI application: a fresh one for each call, nothing global."""
+"""The ASGI application. Every call creates a new one; there is no global state."""
 
 from collections.abc import Sequence
 
@@ -17,20 +17,20 @@ from chatrack.plugins import HookResult
 
 
 def create_app(server: ChatrackServer) -> ASGIApp:
-    """Make the application.
+    """Return a new application.
 
     Args:
-        server: what answers ChatKit requests; what it is made of is started by the caller.
+        server: answers ChatKit requests. The caller starts its assembly.
 
     Raises:
-        PluginError: the routes of a plugin do not fit together.
+        PluginError: the routes of a plugin cannot be mounted.
     """
     assembly = server.assembly
     settings = assembly.config.server
-    plugins = [_mounted(assembly, given) for given in assembly.routes]
+    plugin_routes = [_plugin_router(assembly, routes) for routes in assembly.routes]
     return AccessLog(
         Litestar(
-            route_handlers=[api_route(server), *health_routes(server), *plugins],
+            route_handlers=[api_route(server), *health_routes(server), *plugin_routes],
             guards=[auth_guard(assembly.authenticators, settings.domain_keys)],
             exception_handlers={Exception: problem},
             cors_config=_cors(settings.cors_origins),
@@ -41,14 +41,15 @@ def create_app(server: ChatrackServer) -> ASGIApp:
     )
 
 
-def _mounted(assembly: Assembly, given: HookResult[Sequence[ControllerRouterHandler]]) -> Router:
+def _plugin_router(assembly: Assembly, routes: HookResult[Sequence[ControllerRouterHandler]]) -> Router:
+    path, handlers = f"/x/{routes.plugin}", list(routes.value)
     try:
-        router = Router(path=f"/x/{given.plugin}", route_handlers=list(given.value))
-        # On its own first, so that a mistake has a name.
+        # An application of the plugin's routes alone shows which plugin a mistake is in.
+        router = Router(path=path, route_handlers=handlers)
         Litestar(route_handlers=[router], openapi_config=None, logging_config=None)
-    except Exception as error:  # Litestar raises many types for handlers that do not fit
-        raise assembly.plugins.error(given.plugin, "hook", f"`routes`: {error}") from error
-    return Router(path=f"/x/{given.plugin}", route_handlers=list(given.value))
+    except Exception as error:  # a handler that Litestar cannot read may raise anything
+        raise assembly.plugins.error(routes.plugin, "hook", f"`routes`: {error}") from error
+    return Router(path=path, route_handlers=handlers)
 
 
 def _cors(origins: list[str]) -> CORSConfig | None:
@@ -56,7 +57,7 @@ def _cors(origins: list[str]) -> CORSConfig | None:
         return None
     return CORSConfig(
         allow_origins=origins,
-        allow_credentials="*" not in origins,  # browsers refuse the two together
+        allow_credentials="*" not in origins,  # browsers refuse credentials together with "*"
         allow_methods=["GET", "POST", "PUT", "DELETE", "OPTIONS"],
         allow_headers=["Authorization", "Content-Type", "X-Domain-Key", "X-Requested-With"],
         expose_headers=["X-Request-Id", "Retry-After"],

@@ -1,4 +1,4 @@
-"""Who may come in: authenticators, in order; without any, the local user on a loopback address."""
+"""The guard of all routes: domain key and authenticators, or the local user if there is no authenticator."""
 
 import hmac
 from collections.abc import Callable, Coroutine, Sequence
@@ -14,7 +14,7 @@ from chatrack.interfaces import LOCAL_USER, Authenticator
 from chatrack.settings import Secret
 
 PUBLIC = "public"
-"""`opt={"public": True}` on a handler lets everyone in."""
+"""The key of a route handler's `opt` that makes it public: `opt={"public": True}`."""
 
 Guard = Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], Coroutine[Any, Any, None]]
 
@@ -25,26 +25,29 @@ def _host(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
 
 
 def auth_guard(authenticators: Sequence[Authenticator], domain_keys: Sequence[Secret]) -> Guard:
-    """Make the guard that stands before every route that is not public.
+    """Return the guard of every route that is not public.
+
+    It sets the user of the request, or refuses it with 401 or 403.
 
     Args:
-        authenticators: the ways in, in order.
-        domain_keys: the keys of which one must be sent as `X-Domain-Key`; none is asked for if empty.
+        authenticators: the authenticators, in the order in which they are tried.
+        domain_keys: the accepted values of the header `X-Domain-Key`; it is not required if the sequence is empty.
     """
     keys = [key.reveal().encode() for key in domain_keys]
-    challenge = ", ".join(dict.fromkeys(one.scheme for one in authenticators)) or "Bearer"
+    challenge = ", ".join(dict.fromkeys(authenticator.scheme for authenticator in authenticators)) or "Bearer"
 
     async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-        # A preflight carries no credentials, whoever answers it.
+        # CORS preflight requests carry no credentials.
         if handler.opt.get(PUBLIC) or connection.scope.get("method") == HttpMethod.OPTIONS:
             return
         if keys:
-            given = connection.headers.get("x-domain-key", "").encode()
-            if not any([hmac.compare_digest(given, key) for key in keys]):  # noqa: C419  (all are compared, always)
-                raise Forbidden("This page's domain key is missing or not valid.")
+            sent = connection.headers.get("x-domain-key", "").encode()
+            matches = [hmac.compare_digest(sent, key) for key in keys]
+            if not any(matches):  # all are compared, so that the time does not depend on which one matches
+                raise Forbidden("The header X-Domain-Key is missing or not valid.")
         if not authenticators and not is_loopback(_host(connection)):
-            # A page elsewhere can make its own name mean 127.0.0.1, and speak to us as the local user.
-            raise Forbidden("Without an authenticator only requests to a loopback address are answered.")
+            # DNS rebinding: a page can make its own host name resolve to 127.0.0.1 and act as the local user.
+            raise Forbidden("Without an authenticator the Host header must name a loopback address.")
         user = None if authenticators else LOCAL_USER
         for authenticator in authenticators:
             connection.scope["state"]["chatrack.challenge"] = challenge
@@ -52,7 +55,7 @@ def auth_guard(authenticators: Sequence[Authenticator], domain_keys: Sequence[Se
             if user is not None:
                 break
         if user is None:
-            raise Unauthenticated("There are no valid credentials in this request.")
+            raise Unauthenticated("The request has no valid credentials.")
         connection.scope["user"] = user
         connection.scope["state"]["chatrack.log_fields"].update(tenant=user.tenant_id, user=user.id)
 

@@ -13,14 +13,15 @@ from chatrack.chat.server import ChatrackServer
 from chatrack.errors import RequestError
 from chatrack.http.auth_guard import PUBLIC
 
-_PATIENCE = 2.0
+_STORE_TIMEOUT = 2.0
+"""Seconds that the store has to answer."""
 
 
 def health_routes(server: ChatrackServer) -> list[HTTPRouteHandler]:
-    """Make the two routes. They say what is wrong, and never why: that may hold a secret.
+    """Return the two route handlers. Their answers never contain the text of an error, which may hold a secret.
 
     Args:
-        server: what is asked for its state.
+        server: the server whose state is reported.
     """
 
     @get("/health", opt={PUBLIC: True})
@@ -31,7 +32,7 @@ def health_routes(server: ChatrackServer) -> list[HTTPRouteHandler]:
     async def ready() -> ASGIResponse:
         store = "ok"
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_STORE_TIMEOUT):
                 await server.store.health()
         except (RequestError, TimeoutError):
             store = "unreachable"
@@ -43,8 +44,8 @@ def health_routes(server: ChatrackServer) -> list[HTTPRouteHandler]:
     return [health, ready]
 
 
-def _answer(status: int, log_fields: dict[str, Any]) -> ASGIResponse:
-    body = {"name": "chatrack", "version": chatrack.__version__, **log_fields}
+def _answer(status: int, fields: dict[str, Any]) -> ASGIResponse:
+    body = {"name": "chatrack", "version": chatrack.__version__, **fields}
     headers = {"cache-control": "no-store"}
     if status == 503:
         headers["retry-after"] = "5"

@@ -29,23 +29,23 @@ _OF_STATUS: Mapping[int, type[RequestError]] = {
     413: PayloadTooLarge,
 }
 _DETAILS = {
-    404: "There is nothing here.",
-    405: "This route does not take this method.",
+    404: "There is no such route.",
+    405: "This route does not support this method.",
     413: "The body is larger than this server accepts.",
 }
 
 
 def request_id(request: Request[Any, Any, Any]) -> str:
-    """Give the id that the access log gave the request."""
+    """Return the id of a request, which the access log has assigned."""
     return str(request.scope["state"].get("chatrack.request_id", ""))
 
 
 def problem(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """Turn any exception into a response; one that is not ours is logged with its traceback.
+    """Return the response for an exception. One that is not a refusal is logged with its traceback.
 
     Args:
         request: the request that failed.
-        error: what was raised.
+        error: the exception.
     """
     refusal = _refusal(error)
     if refusal is None:

@@ -1,4 +1,4 @@
-"""Serving in this process: from starting the assembly to the end of the last turn."""
+"""Serving in this process: start, serve, drain turns, stop."""
 
 import asyncio
 import contextlib
@@ -19,24 +19,26 @@ from chatrack.http.protocol import Protocol
 
 _BACKLOG = 2048
 _TASKS_GRACE = 6
-"""Seconds after which a request that still runs, such as a plugin's, is cancelled."""
+"""Seconds that other requests, such as those of plugins, get to finish when the server stops."""
 
 _CONNECTIONS_GRACE = 2.0
-"""Seconds that connections get, after the last turn, to take what was sent to them."""
+"""Seconds that clients get, after the last turn, to read what was sent to them."""
 
 _log = structlog.get_logger(source="chatrack")
 
 
 def bind(host: str, port: int, *, file: str) -> socket.socket:
-    """Take the address, so that a mistake in it is one line, before anything is started.
+    """Return a socket that listens on an address.
+
+    It is called before anything is started, so that a wrong address is reported at once.
 
     Args:
-        host: a name or an address.
+        host: a host name or an IP address.
         port: the port; 0 takes a free one.
         file: the name of the config file, for errors.
 
     Raises:
-        ConfigError: it cannot be taken.
+        ConfigError: the address is wrong or in use.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -59,13 +61,13 @@ def serve(
     on_ready: Callable[[], None] | None = None,
     parent_pipe: int | None = None,
 ) -> None:
-    """Serve until a signal says to stop.
+    """Serve until SIGTERM or SIGINT.
 
     Args:
-        assembly: what to serve.
-        sock: where; bound and listening.
-        on_ready: called once the first request could be answered.
-        parent_pipe: a pipe; when it ends, the parent has died, and this process stops too.
+        assembly: the assembly; not running.
+        sock: the socket; it listens.
+        on_ready: called when the server accepts requests.
+        parent_pipe: a pipe from the parent process. When it is closed, the parent has died, and this process stops.
 
     Raises:
         StartupError: something cannot be started.
@@ -106,11 +108,11 @@ async def _serve(
 
 
 async def _not_yet(scope: object, receive: object, send: object) -> None:
-    raise AssertionError("the application is put in before serving")
+    raise AssertionError("the application is set before the server starts")
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, but turns are drained before connections are."""
+    """uvicorn's server. It drains turns before it closes connections."""
 
     def __init__(
         self,
@@ -127,7 +129,7 @@ class _Server(uvicorn.Server):
         self._drains: list[asyncio.Task[None]] = []
 
     def stop_with(self, parent_pipe: int) -> None:
-        """Stop when a pipe ends."""
+        """Stop when a pipe is closed."""
 
         def ended() -> None:
             self._loop.remove_reader(parent_pipe)

@@ -1,4 +1,4 @@
-"""The response that subscribes to a turn. It owns nothing: whatever happens to it, the turn goes on."""
+"""The response that sends the events of a turn. The turn does not depend on it."""
 
 import asyncio
 import contextlib
@@ -17,15 +17,15 @@ HEADERS = [
 HEARTBEAT = b":\n\n"
 
 STALLED = 60.0
-"""A reader that takes nothing for so many seconds is disconnected."""
+"""Seconds after which a client that reads nothing is disconnected."""
 
 
 class SSEResponse:
-    """An ASGI response: events as they come, a comment when there are none for a while.
+    """An ASGI response: server-sent events as they arrive, and comments while there are none.
 
     Args:
-        channel: where the events arrive; the first is there.
-        heartbeat: seconds of silence after which a comment is sent.
+        channel: has the events; the first has arrived.
+        heartbeat: seconds without an event after which a comment is sent.
     """
 
     def __init__(self, channel: EventChannel, heartbeat: float) -> None:
@@ -50,7 +50,7 @@ class SSEResponse:
             if quiet >= self.heartbeat:
                 channel.put_if_idle(HEARTBEAT)
                 quiet = 0.0
-            # One timer a stream, moved when it fires and not with every event.
+            # One timer per stream. It is set again when it fires; setting it for every event would cost more.
             beat = loop.call_later(self.heartbeat - quiet, silence)
 
         beat = loop.call_later(self.heartbeat, silence)
@@ -62,7 +62,7 @@ class SSEResponse:
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
                 sending = False
             if channel.overflowed and abort is not None:
-                abort()  # an end that looks like one would hide that something is missing
+                abort()  # a regular end would hide that events are missing
             else:
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:

@@ -1,4 +1,4 @@
-"""Several processes on one socket: forked from a parent that has loaded and checked everything."""
+"""Several processes on one socket, forked from a parent that has started everything once."""
 
 import functools
 import os
@@ -16,23 +16,24 @@ from chatrack.errors import StartupError
 _log = structlog.get_logger(source="chatrack.workers")
 
 MAX_RESTARTS = 5
-"""So many deaths within `RESTART_WINDOW` seconds mean that starting again does not help."""
+"""The number of workers that die within `RESTART_WINDOW` seconds before the server gives up."""
 
 RESTART_WINDOW = 60.0
+"""Seconds in which the deaths of workers are counted."""
 
 Work = Callable[[Callable[[], None], int], None]
-"""Serves in a worker. Gets a function to call when it is ready, and a pipe that ends when the parent does."""
+"""Serves in a worker. Gets a function to call when it is ready, and a pipe that is closed when the parent dies."""
 
 
 class Workers:
     """The parent of the worker processes.
 
     Args:
-        count: how many.
-        sock: what they listen on.
-        work: what a worker does.
+        count: the number of workers.
+        sock: the socket that they listen on.
+        work: runs in each worker.
         report: prints why a worker cannot start.
-        stop_after: seconds after which a worker that was told to stop is killed.
+        stop_after: seconds after which a worker that does not stop is killed.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class Workers:
         self._deaths: list[float] = []
 
     def run(self) -> int:
-        """Run the workers until a signal says to stop, or they cannot be kept alive.
+        """Run the workers until SIGTERM or SIGINT, or until they die too often.
 
         Returns:
             The exit code: 0, or 2 if a worker could not start or died too often.
@@ -69,23 +70,23 @@ class Workers:
         deadline: float | None = None
         while self._ready_pipes:
             if self._signals > passed_on or (self._stopping and deadline is None):
-                # Every signal is passed on: the second one cuts the grace short.
+                # Every signal is passed on: the second one ends the grace period.
                 passed_on = self._signals
                 self._stopping = True
                 deadline = deadline or time.monotonic() + self.stop_after
-                self._tell(signal.SIGTERM)
+                self._send(signal.SIGTERM)
             if deadline is not None and time.monotonic() > deadline:
-                self._tell(signal.SIGKILL)
+                self._send(signal.SIGKILL)
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
                 time.sleep(0.05)
-            elif self._gone(pid, os.waitstatus_to_exitcode(status)):
+            elif self._handle_exit(pid, os.waitstatus_to_exitcode(status)):
                 code = 2
                 self._stopping = True
         return code
 
-    def _gone(self, pid: int, exit_code: int) -> bool:
-        """Note a death and replace the dead; give True if there is no use in going on."""
+    def _handle_exit(self, pid: int, exit_code: int) -> bool:
+        """Replace a worker that has died; return whether the server gives up instead."""
         pipe = self._ready_pipes.pop(pid)
         was_ready = os.read(pipe, 1) == b"r"
         os.close(pipe)
@@ -115,24 +116,24 @@ class Workers:
             return
         code = 1
         try:
-            # A group of its own: Ctrl-C in a terminal reaches the parent alone, which then tells us.
+            # A process group of its own: Ctrl-C in a terminal reaches the parent only, which passes it on.
             os.setpgid(0, 0)
             for pipe in (reader, self._parent_pipe[1], *self._ready_pipes.values()):
                 os.close(pipe)
             for sig in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(sig, signal.SIG_DFL)
-            self.work(functools.partial(_say_ready, writer), self._parent_pipe[0])
+            self.work(functools.partial(_write_ready, writer), self._parent_pipe[0])
             code = 0
         except StartupError as error:
             self.report(error)
             code = 2
-        except BaseException:  # noqa: BLE001  (a child must not go on as if it were the parent)
+        except BaseException:  # noqa: BLE001  (a child must not continue with the code of the parent)
             traceback.print_exc()
         finally:
             sys.stderr.flush()
             os._exit(code)
 
-    def _tell(self, sig: int) -> None:
+    def _send(self, sig: int) -> None:
         for pid in list(self._ready_pipes):
             os.kill(pid, sig)
 
@@ -140,5 +141,5 @@ class Workers:
         self._signals += 1
 
 
-def _say_ready(pipe: int) -> None:
+def _write_ready(pipe: int) -> None:
     os.write(pipe, b"r")

@@ -1,4 +1,4 @@
-"""What plugins implement and what they are given."""
+"""The interfaces that plugins implement, and the objects that they get."""
 
 from chatrack.interfaces.actions import ActionCall, ActionHandler
 from chatrack.interfaces.agents import AgentSpec

@@ -1,4 +1,4 @@
-"""Actions: what a click in a widget or in the page asks the server to do."""
+"""Custom actions of widgets and of the page."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
@@ -10,12 +10,12 @@ from chatrack.interfaces.context import TurnContext
 
 
 class ActionCall(msgspec.Struct, frozen=True, kw_only=True):
-    """One call of an action.
+    """A call of an action.
 
     Args:
-        type: `<plugin>.<verb>`.
-        payload: what the client sent; not to be trusted.
-        sender: the widget that was clicked, or None for an action of the page.
+        type: the action type, `<plugin>.<verb>`.
+        payload: the payload from the client; check it before use.
+        sender: the item of the widget that sent the action; None for an action of the page.
     """
 
     type: str
@@ -24,4 +24,5 @@ class ActionCall(msgspec.Struct, frozen=True, kw_only=True):
 
 
 ActionHandler: TypeAlias = Callable[[TurnContext, ActionCall], Awaitable[ThreadItem | None]]
-"""Handles an action: may stream events through the context, and may return the item that replaces the sender."""
+"""An async function that carries out an action. It may stream events through the context, and may return the item that
+replaces the sender."""

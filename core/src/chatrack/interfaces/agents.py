@@ -1,4 +1,4 @@
-"""Agents as plugins and config.toml describe them."""
+"""Specifications of agents, by plugins and config.toml."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,16 +7,16 @@ import msgspec
 
 
 class AgentSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """An agent, by names. It is bound to tools, models and other agents once all plugins are loaded.
+    """The specification of an agent. Tools, models and handoffs are names, resolved when all plugins are loaded.
 
     Args:
-        name: unique within its plugin; its full name is `<plugin>.<name>`.
+        name: the name, unique within its plugin. The full name is `<plugin>.<name>`.
         instructions: the system prompt. `{user.id}`, `{user.name}`, `{user.email}`, `{user.tenant_id}` and
-            `{today}` are filled in for each turn; any other brace stays as it is.
-        description: what it is good for, for agents that can hand off to it.
+            `{today}` are filled in for each turn. Other braces are ordinary text.
+        description: what the agent is for. Agents that can hand off to it read this.
         model: `provider` or `provider/model`; `[chat] model` if None.
-        tools: tool names or globs (`todo_tools.*`); bare names do where they are unique.
-        handoffs: names of agents it can hand the conversation to.
+        tools: names or globs (`todo_tools.*`) of its tools. A bare name is enough where it is unique.
+        handoffs: names of the agents that it can hand the conversation off to.
         model_settings: fields of the Agents SDK's `ModelSettings` (`temperature`, `tool_choice`, …).
         max_turns: how often the model may be called in one turn.
     """

@@ -1,4 +1,4 @@
-"""Who may come in."""
+"""Authentication."""
 
 from abc import ABC, abstractmethod
 from typing import Any
@@ -9,7 +9,7 @@ from chatrack.interfaces.user import User
 
 
 class Authenticator(ABC):
-    """Turns a connection's credentials into a user.
+    """An authenticator: it finds the user of a request by one kind of credentials.
 
     Authenticators are tried in the order of `enabled`. ::
 
@@ -26,18 +26,18 @@ class Authenticator(ABC):
     """
 
     scheme: str = "Bearer"
-    """What `WWW-Authenticate` says when nobody let the caller in."""
+    """The scheme in the header `WWW-Authenticate` of a 401 response."""
 
     @abstractmethod
     async def authenticate(self, connection: ASGIConnection[Any, Any, Any, Any]) -> User | None:
-        """Find out who is asking.
+        """Return the user of a request.
 
         Args:
-            connection: the request: headers, cookies, address.
+            connection: the request, with its headers, cookies and address.
 
         Returns:
-            The user, or None if there are no credentials of this kind.
+            The user; None if the request has no credentials of this kind, so that the next authenticator is tried.
 
         Raises:
-            Unauthenticated: there are credentials of this kind, and they are not valid.
+            Unauthenticated: the request has credentials of this kind, and they are not valid.
         """

@@ -1,4 +1,4 @@
-"""What a request and a turn know."""
+"""The contexts of a request and of a turn."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 
@@ -11,12 +11,12 @@ from chatrack.interfaces.user import User
 
 
 class RequestContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of one request; every store method takes it.
+    """The context of a request. Store methods take it.
 
     Args:
-        user: who is asking.
+        user: the user of the request.
         request_id: `req_…`, in every log line and error of the request.
-        locale: the language the client prefers (`Accept-Language`), if it said.
+        locale: the language that the client prefers (`Accept-Language`); None if it names none.
     """
 
     user: User
@@ -25,13 +25,13 @@ class RequestContext(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TurnContext:
-    """What tools and actions get as `ctx.context`: the user, the thread, and a way to show something.
+    """The context of a turn: the user, the thread, and methods that send events. Tools get it as `ctx.context`.
 
     Args:
-        request: the request that began the turn.
-        thread: the thread the turn runs in; a snapshot, changes to it are not stored.
+        request: the request that started the turn.
+        thread: the thread of the turn. It is a copy; changes to it are not stored.
         turn_id: `trn_…`.
-        emit: stores and sends one event.
+        emit: stores and sends an event.
     """
 
     def __init__(
@@ -49,32 +49,32 @@ class TurnContext:
 
     @property
     def user(self) -> User:
-        """Who is asking."""
+        """The user of the request."""
         return self.request.user
 
     async def stream(self, event: ThreadStreamEvent) -> None:
-        """Send an event into the thread. Items in it are stored by the turn; nobody else stores items.
+        """Send an event to the client. An item in the event is stored first.
 
         Args:
-            event: any ChatKit event; hidden context items are stored and not sent.
+            event: any ChatKit event. Hidden context items are stored and not sent.
 
         Raises:
-            LeaseLost: the turn no longer owns the thread.
+            LeaseLost: the turn no longer holds the thread.
         """
         await self._emit(event)
 
     async def progress(self, text: str) -> None:
-        """Show the user in a few words what is going on; nothing is stored."""
+        """Show a short status text to the user. It is not stored."""
         await self._emit(ProgressUpdateEvent(text=text))
 
     async def stream_widget(
         self, widget: WidgetRoot | AsyncGenerator[WidgetRoot, None], copy_text: str | None = None
     ) -> None:
-        """Show a widget, or a widget that grows as the generator yields.
+        """Send a widget as an item of the thread.
 
         Args:
-            widget: the widget, or its successive states.
-            copy_text: what the user copies when copying the widget.
+            widget: the widget, or a generator of its successive states.
+            copy_text: the text that the user gets when copying the widget.
         """
         from chatkit.server import stream_widget  # late: loads the Agents SDK
 

@@ -1,4 +1,4 @@
-"""The right to write into a thread."""
+"""The lease of a thread."""
 
 import msgspec
 
@@ -6,14 +6,14 @@ from chatrack.interfaces.user import User
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
-    """The right to write into a thread, held by one turn at a time.
+    """The right to write to a thread. One turn at a time holds it.
 
     Args:
         thread_id: the thread.
-        turn_id: the turn that holds it.
-        fence: grows with every acquisition; a write with the fence of an earlier acquisition is refused.
-        user: whose thread it is.
-        interrupted: the turn that held it before ended without releasing it: its process died.
+        turn_id: the turn that holds the lease.
+        fence: a number that grows with every acquisition. A write with a smaller fence than the latest is refused.
+        user: the owner of the thread.
+        interrupted: whether the previous turn died without returning its lease.
     """
 
     thread_id: str

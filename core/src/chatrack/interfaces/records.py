@@ -1,4 +1,4 @@
-"""Threads and items as stores keep them: a few columns and the JSON that the client will see."""
+"""Records of threads and items, as stores keep them: a few columns, and the JSON that is sent to clients."""
 
 import re
 from typing import Any
@@ -17,7 +17,7 @@ from chatrack.clock import as_utc, from_micros, to_micros, to_wire
 from chatrack.errors import BadRequest
 
 ITEM_FORMAT = 1
-"""The version of the JSON in an item record."""
+"""The version of the format of `ItemRecord.data`."""
 
 HIDDEN_TYPES = ("hidden_context_item", "sdk_hidden_context")
 """Item types that are never sent to a client."""
@@ -28,21 +28,21 @@ _ATTACHMENT: TypeAdapter[Attachment] = TypeAdapter(Attachment)
 _JSON = msgspec.json.Encoder()
 
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
-"""NUL as JSON writes it; a backslash of the text itself is two."""
+"""An encoded NUL character. An even number of backslashes before it would make it ordinary text."""
 
 
 class ItemRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One item of a thread.
+    """An item of a thread.
 
     Args:
-        id: unique within the thread.
+        id: the id, unique within the thread.
         thread_id: the thread.
         type: ChatKit's item type.
-        data: the item as JSON, in the bytes that ChatKit's own serialisation gives.
-        turn_id: the turn that wrote it, if one did.
-        provider_metadata: what the provider called it, as JSON; never leaves the server.
-        seq: its place in the thread, given by the store when it is first added; 0 before.
-        format: the version of `data`.
+        data: the item as JSON, exactly as ChatKit serializes it.
+        turn_id: the turn that wrote the item; None if it was written outside of a turn.
+        provider_metadata: the provider's ids and data of the item, as JSON. It is never sent to a client.
+        seq: the position in the thread. The store assigns it when the item is first added; before that it is 0.
+        format: the version of the format of `data`.
     """
 
     id: str
@@ -56,21 +56,21 @@ class ItemRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def hidden(self) -> bool:
-        """Whether the client must never see it."""
+        """Whether the item must not be sent to a client."""
         return self.type in HIDDEN_TYPES
 
 
 class ThreadRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One thread, without its items.
+    """A thread, without its items.
 
     Args:
         id: `thr_…`.
         created_at: microseconds since 1970.
-        title: what the list of threads shows.
-        status: ChatKit's thread status as JSON, `{"type":"active"}` or the like.
-        metadata: the integration's own data as JSON; never sent to a client.
+        title: the title in the list of threads.
+        status: ChatKit's thread status as JSON, such as `{"type":"active"}`.
+        metadata: ChatKit's thread metadata as JSON. It is never sent to a client.
         allowed_image_domains: a JSON list, or None.
-        history_from: the sequence of the first item that the model is still shown.
+        history_from: the `seq` of the first item that is part of the model's input.
     """
 
     id: str
@@ -83,14 +83,14 @@ class ThreadRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PauseRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """An item of a thread that waits for somebody: the page's tool, an approval, an answer.
+    """A pause: an item of a thread waits for a client tool, an approval or an answer.
 
     Args:
         thread_id: the thread.
-        item_id: the item; when it goes, the pause goes.
-        turn_id: the turn that waits.
-        kind: what it waits for, such as `client_tool`.
-        data: what is needed to go on, as JSON.
+        item_id: the item. When it is removed, the pause is removed too.
+        turn_id: the turn that wrote the item.
+        kind: what the item waits for, such as `client_tool`.
+        data: what is needed to resume, as JSON.
         created_at: microseconds since 1970.
     """
 
@@ -103,7 +103,7 @@ class PauseRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UsageRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What one agent of a turn used of one model. Counts are None when the provider never told.
+    """The usage of one model by one agent in a turn. Counts are None if the provider did not report them.
 
     Args:
         turn_id: the turn.
@@ -111,10 +111,10 @@ class UsageRecord(msgspec.Struct, frozen=True, kw_only=True):
         model: the model's name, `provider/model`.
         thread_id: the thread.
         requests: how often the model was called.
-        input_tokens: tokens read, those from the provider's cache included.
-        cached_tokens: those of them that came from the provider's cache.
-        output_tokens: tokens written, reasoning included.
-        reasoning_tokens: those of them that were reasoning.
+        input_tokens: input tokens, including cached tokens.
+        cached_tokens: input tokens that came from the provider's cache.
+        output_tokens: output tokens, including reasoning tokens.
+        reasoning_tokens: output tokens of reasoning.
         created_at: microseconds since 1970.
     """
 
@@ -131,12 +131,12 @@ class UsageRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RecordPage(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of items as records.
+    """A page of item records.
 
     Args:
-        data: the records, in the order asked for.
+        data: the records, in the requested order.
         has_more: whether there is a next page.
-        after: the cursor of the next page: the id of the last record.
+        after: the cursor of the next page, which is the id of the last record.
     """
 
     data: list[ItemRecord]
@@ -145,7 +145,7 @@ class RecordPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ThreadPage(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of threads as records; fields as in `RecordPage`."""
+    """A page of thread records; fields as in `RecordPage`."""
 
     data: list[ThreadRecord]
     has_more: bool = False
@@ -153,22 +153,22 @@ class ThreadPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def dump(model: BaseModel) -> str:
-    """Give a ChatKit object as the JSON that goes to the client and into the store."""
+    """Return a ChatKit object as the JSON that is sent to the client and stored."""
     return model.model_dump_json(by_alias=True, exclude_none=True, context={"exclude_metadata": True})
 
 
 def item_to_record(
     item: ThreadItem, *, turn_id: str | None = None, provider_metadata: str | None = None
 ) -> ItemRecord:
-    """Encode an item; its time becomes UTC.
+    """Encode an item. Its time is converted to UTC.
 
     Args:
         item: any ChatKit item.
         turn_id: the turn that writes it.
-        provider_metadata: what the provider called it, as JSON.
+        provider_metadata: the provider's ids and data of the item, as JSON.
 
     Raises:
-        BadRequest: it holds a NUL character, which not every database can keep.
+        BadRequest: a text in it has a NUL character, which not every database can store.
     """
     if item.created_at.tzinfo is None or item.created_at.utcoffset():
         item = item.model_copy(update={"created_at": as_utc(item.created_at)})
@@ -186,7 +186,7 @@ def item_to_record(
 
 
 def holds_nul(data: str) -> bool:
-    """Tell whether a text in some JSON holds a NUL character."""
+    """Return whether a text in JSON has a NUL character."""
     return "\\u0000" in data and _NUL.search(data) is not None
 
 
@@ -196,7 +196,7 @@ def record_to_item(record: ItemRecord) -> ThreadItem:
 
 
 def is_hidden(item: object) -> bool:
-    """Tell whether an item must never be sent to a client."""
+    """Return whether an item must not be sent to a client."""
     return isinstance(item, HiddenContextItem | SDKHiddenContextItem)
 
 
@@ -231,11 +231,13 @@ def record_to_thread(record: ThreadRecord) -> ThreadMetadata:
 
 
 def thread_to_wire(record: ThreadRecord, items: RecordPage | None = None) -> bytes:
-    """Give a thread as the client sees it, in the bytes of ChatKit's own serialisation, without building it.
+    """Return the JSON of a thread for the client, exactly as ChatKit serializes it.
+
+    It is composed from the record, because decoding and encoding the items would take much longer.
 
     Args:
-        record: the thread; its metadata is not sent.
-        items: the page of items that goes with it; an empty one if None.
+        record: the thread. Its metadata is left out.
+        items: the page of items in the thread; an empty page if None.
     """
     parts = ["{"]
     if record.title is not None:
@@ -251,14 +253,14 @@ def thread_to_wire(record: ThreadRecord, items: RecordPage | None = None) -> byt
 
 
 def page_to_wire(data: list[str], page: RecordPage | ThreadPage | None) -> str:
-    """Give a page of encoded objects as the client sees it."""
+    """Return the JSON of a page of encoded objects for the client."""
     more = "true" if page is not None and page.has_more else "false"
     after = f',"after":"{page.after}"' if page is not None and page.after is not None else ""
     return f'{{"data":[{",".join(data)}],"has_more":{more}{after}}}'
 
 
 def dump_attachment(attachment: Attachment) -> str:
-    """Encode an attachment for the store, its metadata included."""
+    """Encode an attachment for the store, including its metadata."""
     return attachment.model_dump_json(by_alias=True, exclude_none=True)
 
 

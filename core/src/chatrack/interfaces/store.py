@@ -1,4 +1,4 @@
-"""What a store owes the server: chatkit's contract, and what a turn needs beyond it."""
+"""The interface of stores: ChatKit's own, and what turns need beyond it."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -29,18 +29,18 @@ if TYPE_CHECKING:
 
 
 class Store(chatkit.store.Store[RequestContext], ABC):
-    """Keeps threads, items, attachments' records and feedback.
+    """A store of threads, items, attachment records and feedback.
 
-    Every method sees only what belongs to the user of its context (or lease), and answers `NotFound` for
-    everything else, whether it exists or not. Methods are safe to call concurrently. A write is
-    whole or not at all, also when the caller is cancelled. The methods of chatkit's contract that deal in
-    items and threads are given here, on top of those that deal in records.
+    Every method sees only the data of the user of its context or lease. It raises `NotFound` for everything else, whether
+    it exists or not. Methods may be called concurrently. Each write is one transaction, which is completed or rolled back
+    even if the caller is cancelled. The methods of ChatKit's own interface that take items and threads are implemented
+    here; they call the ones that take records.
     """
 
     database: "Database | None" = None
-    """The store's own database, if it is one of `chatrack.sql`: plugins keep their tables there too."""
+    """The store's database if it is a `chatrack.sql.Database`. Plugins create their tables in it too."""
 
-    # -- life ------------------------------------------------------------------------------------------
+    # -- start and stop --------------------------------------------------------------------------------
 
     @abstractmethod
     async def start(self) -> None:
@@ -56,7 +56,7 @@ class Store(chatkit.store.Store[RequestContext], ABC):
 
     @abstractmethod
     async def health(self) -> None:
-        """Ask for a sign of life.
+        """Check that the store can be reached.
 
         Raises:
             Unavailable: the store cannot be reached.
@@ -69,24 +69,23 @@ class Store(chatkit.store.Store[RequestContext], ABC):
         """Load a thread.
 
         Raises:
-            NotFound: there is none of this id that belongs to the user.
+            NotFound: no such thread.
         """
 
     @abstractmethod
     async def page_items(
         self, thread_id: str, *, after: str | None, limit: int, order: str, context: RequestContext
     ) -> RecordPage:
-        """Load a page of what the client may see of a thread.
+        """Load a page of the items that the client may see, in the order of their `seq`.
 
-        Hidden items and those of an uncommitted retry are left out by the query, so that a page is full
-        unless it is the last; the order is that of the sequence.
+        The query leaves out hidden items and those of an uncommitted retry, so that every page but the last is full.
 
         Args:
             thread_id: the thread.
-            after: the id of the item before the page, or None for the first.
-            limit: how many, at least 1.
+            after: the id of the item before the page; None for the first page.
+            limit: the size of the page, at least 1.
             order: `asc` (oldest first) or `desc`.
-            context: who is asking.
+            context: the request.
 
         Raises:
             NotFound: no such thread, or no such item in it.
@@ -106,15 +105,15 @@ class Store(chatkit.store.Store[RequestContext], ABC):
     async def page_threads(
         self, *, after: str | None, limit: int, order: str, context: RequestContext
     ) -> ThreadPage:
-        """Load a page of the user's threads, by creation.
+        """Load a page of the user's threads, in the order of their creation.
 
         Raises:
-            NotFound: no such thread to continue after.
+            NotFound: the thread `after` does not exist.
         """
 
     @abstractmethod
     async def load_item_record(self, thread_id: str, item_id: str, context: RequestContext) -> ItemRecord:
-        """Load one item, hidden or not.
+        """Load an item, hidden or not.
 
         Raises:
             NotFound: no such thread or item.
@@ -130,15 +129,15 @@ class Store(chatkit.store.Store[RequestContext], ABC):
         before: int | None = None,
         budget: int | None = None,
     ) -> list[ItemRecord]:
-        """Load what the model may see, oldest first, hidden items included.
+        """Load the items for the model's input, oldest first, including hidden items.
 
         Args:
             thread_id: the thread.
-            context: who is asking.
-            first: begin at this sequence; at the thread's `history_from` if None.
-            before: leave out this sequence and what follows it.
-            budget: stop, going back from the newest, when the items' data is longer than so many characters and
-                the newest turn is there as a whole; what comes before is neither read nor given.
+            context: the request.
+            first: the `seq` of the first item; the thread's `history_from` if None.
+            before: the `seq` after the last item; all items if None.
+            budget: characters of `data` after which older items are left out and not read. The newest turn is always
+                loaded as a whole.
 
         Raises:
             NotFound: no such thread.
@@ -146,13 +145,13 @@ class Store(chatkit.store.Store[RequestContext], ABC):
 
     @abstractmethod
     async def load_pauses(self, thread_id: str, context: RequestContext) -> list[PauseRecord]:
-        """Load what a thread waits for, in the order of its items; those of an uncommitted retry are left out.
+        """Load the pauses of a thread, in the order of its items, without those of an uncommitted retry.
 
         Raises:
             NotFound: no such thread.
         """
 
-    # -- the turn --------------------------------------------------------------------------------------
+    # -- turns -----------------------------------------------------------------------------------------
 
     @abstractmethod
     async def begin_turn(
@@ -167,30 +166,30 @@ class Store(chatkit.store.Store[RequestContext], ABC):
         attachments: Sequence[Attachment] = (),
         after_interruption: Sequence[ItemRecord] = (),
     ) -> Lease:
-        """Take the thread for a turn and write its first items, all in one transaction.
+        """Acquire the lease of a thread for a turn and write the turn's first items, in one transaction.
 
         Args:
             thread_id: the thread.
-            context: who is asking.
+            context: the request.
             turn_id: the new turn.
-            seconds: how long the lease lasts unless renewed, on the database's clock.
-            create: the thread itself, if it is to be created.
-            items: what opens the turn.
-            attachments: files of the user's that become this thread's.
-            after_interruption: written before `items` if the last turn died; if that was a retry, its uncommitted
-                items are dropped instead.
+            seconds: the time until the lease expires unless it is renewed, on the database's clock.
+            create: the thread, if it is to be created.
+            items: the first items of the turn.
+            attachments: attachments of the user that are moved to this thread.
+            after_interruption: items to write before `items` if the previous turn died. If that was a retry, its
+                uncommitted items are dropped instead.
 
         Raises:
-            NotFound: no such thread, or an attachment that is unknown or another thread's.
-            ThreadBusy: another turn holds it and has not expired.
+            NotFound: no such thread; or an attachment does not exist or belongs to another thread.
+            ThreadBusy: another turn holds the lease, and it has not expired.
         """
 
     @abstractmethod
     async def renew(self, leases: Sequence[Lease], *, seconds: float) -> set[str]:
-        """Prolong leases.
+        """Renew leases.
 
         Returns:
-            The turn ids of those that are still held.
+            The ids of the turns that still hold their leases.
         """
 
     @abstractmethod
@@ -204,26 +203,26 @@ class Store(chatkit.store.Store[RequestContext], ABC):
         resolve: Sequence[str] = (),
         uncommitted: bool = False,
     ) -> None:
-        """Add or replace items, and remove some, in one transaction. An item keeps its place when replaced.
+        """Add, replace and remove items in one transaction. A replaced item keeps its `seq`.
 
         Args:
-            lease: the right to do so.
-            items: what to add or replace, in order.
-            remove: ids of items to remove, with what was said of them; unknown ones are ignored.
-            pauses: which of the thread's items wait for somebody from now on.
-            resolve: ids of items that wait no longer; unknown ones are ignored.
-            uncommitted: new items stay invisible until `end_turn` commits them.
+            lease: the turn's lease.
+            items: the items to add or replace, in order.
+            remove: the ids of items to remove, with their feedback; unknown ids are ignored.
+            pauses: the pauses to add.
+            resolve: the ids of items whose pauses are removed; unknown ids are ignored.
+            uncommitted: whether new items stay invisible until `end_turn` commits them.
 
         Raises:
-            LeaseLost: the fence is stale; nothing was written.
+            LeaseLost: another turn has a larger fence, or the thread was deleted; nothing was written.
         """
 
     @abstractmethod
     async def checkpoint(self, writes: Sequence[tuple[Lease, Sequence[ItemRecord], bool]]) -> None:
-        """Write the half-finished items of many turns in one transaction; those of stale fences are skipped.
+        """Write the unfinished items of several turns in one transaction. Turns that have lost their lease are skipped.
 
         Args:
-            writes: for each turn its lease, its items and whether they are uncommitted.
+            writes: for each turn its lease, its items, and whether they are uncommitted.
         """
 
     @abstractmethod
@@ -236,17 +235,17 @@ class Store(chatkit.store.Store[RequestContext], ABC):
         drop: bool = False,
         usage: Sequence[UsageRecord] = (),
     ) -> None:
-        """Write the last items, commit or drop the uncommitted ones, and give the thread back, in one transaction.
+        """Write the last items, commit or drop the uncommitted ones, and release the lease, in one transaction.
 
         Args:
-            lease: the right to do so.
-            items: what closes the turn.
-            replace: ids of the items that the turn's uncommitted ones take the place of.
-            drop: remove the turn's uncommitted items instead of committing them.
-            usage: what the turn used of which models.
+            lease: the turn's lease.
+            items: the last items of the turn.
+            replace: the ids of the items that are removed when the uncommitted ones are committed.
+            drop: whether to remove the turn's uncommitted items instead of committing them.
+            usage: the model usage of the turn.
 
         Raises:
-            LeaseLost: the fence is stale; nothing was written.
+            LeaseLost: another turn has a larger fence, or the thread was deleted; nothing was written.
         """
 
     @abstractmethod
@@ -262,31 +261,31 @@ class Store(chatkit.store.Store[RequestContext], ABC):
     ) -> bool:
         """Undo a `begin_turn` whose outcome is unknown because the connection broke, in one transaction.
 
-        Does nothing if the turn does not hold the thread, whether it never began or has lost the thread. What
-        `after_interruption` wrote stays, since it is about the turn before.
+        It does nothing if the turn does not hold the lease, because it never began or lost it. The items of
+        `after_interruption` stay: they are about the turn before.
 
         Args:
             thread_id: the thread.
-            context: whose it is.
+            context: the request.
             turn_id: the turn.
             created: whether `begin_turn` was to create the thread, which is then deleted.
-            items: ids of the items that opened the turn, to be removed; unknown ones are ignored.
-            attachments: the records of the files that became this thread's, which have no thread again. Files that
-                another message of the thread has, files of other threads and unknown ones are ignored.
+            items: the ids of the turn's first items, which are removed; unknown ids are ignored.
+            attachments: the attachments that `begin_turn` moved to the thread, which have no thread again. Attachments
+                that another message of the thread has, of other threads, or that do not exist are ignored.
 
         Returns:
-            Whether the turn held the thread.
+            Whether the turn held the lease.
         """
 
     @abstractmethod
     async def start_history_at(self, lease: Lease, seq: int) -> None:
-        """Note from which sequence on the model is shown the thread."""
+        """Set the thread's `history_from`: the `seq` of the first item of the model's input."""
 
-    # -- the rest --------------------------------------------------------------------------------------
+    # -- titles, feedback, usage -----------------------------------------------------------------------
 
     @abstractmethod
     async def set_title(self, thread_id: str, title: str, context: RequestContext) -> None:
-        """Rename a thread, and touch nothing else of it.
+        """Rename a thread. Nothing else of it changes.
 
         Raises:
             NotFound: no such thread.
@@ -294,7 +293,7 @@ class Store(chatkit.store.Store[RequestContext], ABC):
 
     @abstractmethod
     async def replace_title(self, thread_id: str, old: str | None, new: str, context: RequestContext) -> bool:
-        """Rename a thread if it still has the name it had; give whether it was renamed.
+        """Rename a thread if it still has its old title; return whether it was renamed.
 
         Raises:
             NotFound: no such thread.
@@ -304,25 +303,25 @@ class Store(chatkit.store.Store[RequestContext], ABC):
     async def save_feedback(
         self, thread_id: str, item_ids: Sequence[str], kind: FeedbackKind, context: RequestContext
     ) -> None:
-        """Keep what the user thinks of items; the newest opinion of an item counts.
+        """Store the user's feedback on items. It replaces earlier feedback on the same item.
 
         Raises:
-            NotFound: no such thread, or no such item in it; nothing was kept.
+            NotFound: no such thread, or no such item in it; nothing was stored.
         """
 
     @abstractmethod
     async def save_usage(self, records: Sequence[UsageRecord], context: RequestContext) -> None:
-        """Store the usage of models when its turn has ended already; the thread may have been deleted.
+        """Store model usage after its turn has ended. The thread may have been deleted.
 
         A record replaces the one of the same turn, agent and model.
 
         Raises:
-            NotFound: a turn is someone else's; nothing was stored.
+            NotFound: a turn belongs to another user; nothing was stored.
         """
 
     @abstractmethod
     async def put_item(self, record: ItemRecord, context: RequestContext) -> None:
-        """Add or replace one item outside of a turn.
+        """Add or replace an item outside of a turn.
 
         Raises:
             NotFound: no such thread.
@@ -333,10 +332,10 @@ class Store(chatkit.store.Store[RequestContext], ABC):
         """Create a thread, or replace its metadata.
 
         Raises:
-            NotFound: the id is someone else's.
+            NotFound: a thread with this id belongs to another user.
         """
 
-    # -- chatkit's contract, in terms of the above ------------------------------------------------------
+    # -- ChatKit's own interface -----------------------------------------------------------------------
 
     def generate_thread_id(self, context: RequestContext) -> str:
         return new_id("thread")

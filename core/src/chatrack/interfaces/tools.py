@@ -1,4 +1,4 @@
-"""Tools, as the Agents SDK knows them; plugins take these names from `chatrack`."""
+"""Tools of the Agents SDK, and the decorator that makes them."""
 
 import json
 from collections.abc import Callable
@@ -14,10 +14,10 @@ from chatrack.errors import ToolError
 from chatrack.interfaces.context import TurnContext
 
 Tool: TypeAlias = agents.Tool
-"""Any tool of the Agents SDK: most are made by `function_tool`."""
+"""Any tool of the Agents SDK. Most are made by `function_tool`."""
 
 ToolContext: TypeAlias = agents.tool_context.ToolContext[TurnContext]
-"""The first argument of a tool that asks for it; `.context` is the `TurnContext`."""
+"""The type of the first argument of a tool that needs the turn; `.context` is the `TurnContext`."""
 
 _log = structlog.get_logger(source="chatrack.tools")
 
@@ -31,20 +31,20 @@ def function_tool(
 def function_tool(
     func: Callable[..., Any] | None = None, /, **options: Any
 ) -> agents.FunctionTool | Callable[[Callable[..., Any]], agents.FunctionTool]:
-    """Make a tool of a typed function; its signature is the schema and its docstring the description.
+    """Make a tool from a typed function. Its signature becomes the schema and its docstring the description.
 
-    The Agents SDK's decorator of the same name, with failures that a model can act on: a `ToolError` gives its
-    message, arguments that do not fit the signature give the names of the arguments and what was expected,
-    and any other exception gives a plain apology and goes to the log.
+    This is the Agents SDK's decorator of the same name, with errors that a model can act on. A `ToolError` is reported
+    with its message, wrong arguments with their names and what was expected. Any other exception is logged, and the
+    model reads only that the tool failed.
 
     Args:
         func: the function, if the decorator is used without parentheses.
-        options: what `agents.function_tool` takes.
+        options: the options of `agents.function_tool`.
     """
 
     def build(function: Callable[..., Any]) -> agents.FunctionTool:
-        given = {"failure_error_function": _explainer(function), **options}
-        tool: agents.FunctionTool = agents.function_tool(function, **given)
+        arguments = {"failure_error_function": _explainer(function), **options}
+        tool: agents.FunctionTool = agents.function_tool(function, **arguments)
         return tool
 
     return build if func is None else build(func)
@@ -57,14 +57,14 @@ def _explainer(function: Callable[..., Any]) -> Callable[[Any, Exception], str]:
         if isinstance(error, ModelBehaviorError):
             return f"Error: {_argument_mistakes(function, getattr(context, 'tool_arguments', ''))}"
         _log.error("tool failed", tool=getattr(context, "tool_name", function.__name__), exc_info=error)
-        return "Error: the tool failed for a reason of its own. Do not try again; tell the user."
+        return "Error: the tool failed. Do not try again; tell the user."
 
     return explain
 
 
 def _argument_mistakes(function: Callable[..., Any], arguments: str) -> str:
-    # The SDK keeps the details of a validation error to itself (they may hold user data), but the model sent
-    # these arguments and needs to know what was wrong with them.
+    # The SDK does not show the details of a validation error to the model, because they may contain user data. But the
+    # model wrote these arguments, and needs to know what is wrong with them.
     try:
         values = json.loads(arguments) if arguments else {}
     except ValueError:

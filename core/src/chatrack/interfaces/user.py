@@ -1,4 +1,4 @@
-"""Who is asking."""
+"""Users."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,15 +7,15 @@ import msgspec
 
 
 class User(msgspec.Struct, frozen=True, kw_only=True):
-    """A user of the chat. Every row belongs to one, by `tenant_id` and `id`.
+    """A user of the chat. Every row of every table belongs to one, by `tenant_id` and `id`.
 
     Args:
-        id: unique within the tenant.
-        tenant_id: the customer, team or installation the user belongs to.
-        name: what to call the user, if known.
-        email: the user's address, if known.
-        roles: what the user may do, for tools and agents that ask.
-        claims: whatever else the authenticator learnt.
+        id: the id, unique within the tenant.
+        tenant_id: the customer, team or installation that the user belongs to.
+        name: the display name, if known.
+        email: the email address, if known.
+        roles: the roles, for tools and agents that check them.
+        claims: other claims of the credentials.
     """
 
     id: str
@@ -27,4 +27,4 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
 
 
 LOCAL_USER = User(id="local")
-"""The only user there is when no authenticator is enabled."""
+"""The user of every request if no authenticator is enabled."""

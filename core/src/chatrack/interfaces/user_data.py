@@ -1,4 +1,4 @@
-"""What a plugin keeps about users: handing it out and removing it."""
+"""The data that a plugin stores about users: export and purge."""
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
@@ -11,12 +11,12 @@ from chatrack.interfaces.user import User
 
 
 class UserRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that is kept about a user.
+    """A record about a user.
 
     Args:
-        kind: what it is, such as `todo`.
-        fields: what is kept of it, in the order of the output; anything that msgspec encodes as JSON. The
-            names `source` and `kind` are taken.
+        kind: the kind of record, such as `todo`.
+        fields: the fields, in the order of the output. Values are anything that msgspec encodes as JSON. The names
+            `source` and `kind` are reserved.
     """
 
     kind: str
@@ -24,7 +24,7 @@ class UserRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UserData(ABC):
-    """What a plugin keeps about users, for `chatrack export` and `chatrack purge`.
+    """The data that a plugin stores about users, for `chatrack export` and `chatrack purge`.
 
     ::
 
@@ -46,51 +46,50 @@ class UserData(ABC):
             async def tenants(self):
                 return await self.client.tenants()
 
-    `export` and the two purges are async generators. The commands run in a process of their own, with or without
-    servers beside it, and enter no `lifespan`.
-    For tables there is `chatrack.sql.TableData`.
+    `export` and the two purges are async generators. The commands run in processes of their own, whether or not a server
+    runs, and enter no `lifespan`. `chatrack.sql.TableData` implements this class for tables.
     """
 
     name: str
-    """What an export calls the source: the same wherever the data is, so not the name of one store's plugin."""
+    """The `source` in an export. It must not depend on where the data is stored."""
 
     async def start(self) -> None:  # noqa: B027  (most have nothing to do)
-        """Connect. Called before anything else, and again when it is asked anew after `stop`."""
+        """Connect. Called before anything else, and again after `stop`."""
 
     async def stop(self) -> None:  # noqa: B027  (as above)
         """Disconnect. Called after everything else."""
 
     @abstractmethod
     def export(self, user: User) -> AsyncIterator[UserRecord]:
-        """Give all that is kept about a user, in an order that depends on the data alone.
+        """Yield all records about a user, in an order that depends on the data only.
 
-        It is read in parts: there may be more of it than fits into memory.
+        Read them in parts: they may not fit into memory.
 
         Args:
-            user: of whom only `tenant_id` and `id` are known.
+            user: the user; only `tenant_id` and `id` are set.
         """
 
     @abstractmethod
     def purge(self, user: User) -> AsyncIterator[Mapping[str, int]]:
-        """Remove all that is kept about a user, in batches that are whole or not at all.
+        """Delete all records about a user in batches; each batch is one transaction.
 
-        Whoever stops in between finds the batches so far removed, and the next purge removes the rest.
+        A purge that is interrupted has deleted the batches so far; the next purge deletes the rest.
 
         Args:
-            user: of whom only `tenant_id` and `id` are known.
+            user: the user; only `tenant_id` and `id` are set.
 
         Returns:
-            After each batch, how many of each kind were removed.
+            A generator that yields after each batch the number of deleted records by kind.
         """
 
     @abstractmethod
     def purge_before(self, moment: datetime) -> AsyncIterator[Mapping[str, int]]:
-        """Remove what was last written to before a moment, of all users; otherwise as `purge`.
+        """Delete the records of all users that were last changed before a moment, as `purge` does.
 
         Args:
-            moment: aware, in UTC. What is exactly as old stays.
+            moment: aware, in UTC. Records that were changed exactly then are kept.
         """
 
     @abstractmethod
     async def tenants(self) -> set[str]:
-        """Give the tenants of whose users anything is kept."""
+        """Return the tenants that have records."""
