@@ -16,7 +16,7 @@ _OWN_DISTRIBUTION = "chatrack"
 
 _CONFIG = """\
 # Chatrack's configuration. This file runs as it stands, without any key.
-# Where a plain value stands, {{ env = "NAME", default = ... }} or {{ file = "path" }} may stand too.
+# Every value may be replaced by {{ env = "NAME", default = ... }} or {{ file = "path" }}.
 
 enabled = {enabled}
 
@@ -31,8 +31,8 @@ log_level = {{ env = "LOG_LEVEL", default = "info" }}
 {chat}{tables}"""
 
 _ENVIRONMENT = """\
-# Copy to `.env` beside config.toml. A variable of the process wins over a line here; an empty line counts
-# as not set.
+# Copy this file to `.env` beside config.toml. Variables of the process override these; an empty one counts as not
+# set.
 
 # The model that answers: {models}, or "<provider>/<model>".
 LLM_PROVIDER=

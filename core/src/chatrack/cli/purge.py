@@ -101,7 +101,7 @@ def _moment_before(age: str) -> datetime:
     """Return the moment that is an age before now.
 
     Raises:
-        StartupError: the age is not one, or is longer than time is represented.
+        StartupError: it is not an age, or too long.
     """
     match = _AGE.fullmatch(age)
     if match is None or not int(match[1]):

@@ -70,7 +70,7 @@ class ChatTable(Settings):
         model: `provider` or `provider/model`, for agents without a model of their own.
         selectable_models: the models that users may choose for a message.
         show_tools: whether users see which tools are called.
-        show_reasoning: whether users see the summary that a model gives of its reasoning.
+        show_reasoning: whether users see the reasoning that models reveal.
         transcription_model: `provider` or `provider/model` that turns speech into text. If it is absent, there is no dictation.
         max_audio: the largest recording, in bytes.
         on_disconnect: whether a turn is cancelled (`cancel`) or runs to its end (`continue`) when its client disconnects.

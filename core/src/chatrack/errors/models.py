@@ -11,7 +11,7 @@ Fault = Literal[
     "unavailable",  # 5xx, no connection, or a failure reported in the middle of the answer
     "first_token_timeout",  # the model did not begin to answer in time
     "idle_timeout",  # silence in the middle of the answer, or an answer that takes too long
-    "broken",  # the connection broke, or what came made no sense
+    "broken",  # the connection broke, or the answer could not be read
     "context_length_exceeded",  # the input is too long for the model
     "filtered",  # the provider's content filter
     "refused",  # the model declined to answer

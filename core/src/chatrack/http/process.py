@@ -158,7 +158,7 @@ class _Server(uvicorn.Server):
             connection.transport.abort()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        # uvicorn would note the signal, and raise it again when all is done: exit code -15 instead of 0.
+        # uvicorn's own handler raises the signal again in the end: the exit code would be -15 instead of 0.
         self._loop.call_soon_threadsafe(self._stop, sig)
 
     def _stop(self, sig: int) -> None:

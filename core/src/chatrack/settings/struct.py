@@ -47,7 +47,7 @@ def variable_of(hint: Any) -> str | None:
 def variables_of(settings: type[msgspec.Struct]) -> dict[str, str]:
     """Return the environment variables that absent settings take their values from, by setting."""
     hints = get_type_hints(settings, include_extras=True)
-    found = (
+    variables = (
         (field.encode_name, variable_of(hints[field.name])) for field in msgspec.structs.fields(settings)
     )
-    return {name: variable for name, variable in found if variable is not None}
+    return {name: variable for name, variable in variables if variable is not None}
