@@ -454,7 +454,7 @@ async def test_what_was_refused_for_the_moment_is_asked_again(ask, log, upstream
     again = [line for line in lines(log) if line["event"] == "retrying model request"]
     assert len(again) == refusals
     assert all(line["provider_request_id"].startswith("req_") and line["status"] >= 429 for line in again)
-    assert all(least <= line["seconds"] <= most for line in again)
+    assert all(least <= line["delay_seconds"] <= most for line in again)
     assert not failures(log)
     assert not any(word in log() for word in PROVIDERS_WORDS)
 
