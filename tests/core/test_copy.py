@@ -18,6 +18,7 @@ from tests.support.crash import run_killed
 from tests.support.databases import SERVERS
 from tests.support.plugins import Site, installed_site
 from tests.support.seed import OWNERS, contents, fill
+from tests.support.waiting import PROCESS_LIMIT
 
 
 @pytest.fixture
@@ -457,7 +458,7 @@ def test_a_terminal_gets_a_progress_bar(source, bench):
         env={**environ, "TERM": "xterm"},
         stdout=subprocess.PIPE,
         stderr=slave,
-        timeout=60,
+        timeout=PROCESS_LIMIT,
         check=False,
     )
     os.close(slave)

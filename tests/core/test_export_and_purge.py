@@ -21,6 +21,7 @@ from tests.support.databases import KINDS, new_database
 from tests.support.plugins import Site, installed_site
 from tests.support.rows import config_of, counts, everything, fill, thread, todo, use
 from tests.support.serving import serving
+from tests.support.waiting import PROCESS_LIMIT
 
 HOUR = 3_600_000_000
 DAY = 24 * HOUR
@@ -330,7 +331,7 @@ def at_a_terminal(answer: str, *args: str, cwd: Path) -> Outcome:
             stdin=other,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PROCESS_LIMIT,
             check=False,
         )
     finally:
@@ -554,7 +555,7 @@ def test_an_export_whose_reader_has_gone_ends_silently(config, lite, tmp_path, r
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PROCESS_LIMIT,
         check=True,
     )
     *read, code = done.stdout.splitlines()
@@ -623,7 +624,7 @@ def test_an_export_that_cannot_be_written_is_one_line(config, lite, tmp_path):
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
-            timeout=60,
+            timeout=PROCESS_LIMIT,
             check=False,
         )
     assert "No space left" in mistake_of(Outcome(done.returncode, "", done.stderr))

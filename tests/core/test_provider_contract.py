@@ -14,6 +14,7 @@ from chatrack.builtin.demo_provider import DemoProviderPlugin
 from chatrack.builtin.openai_provider import OpenAIProviderPlugin
 from chatrack.testing import ProviderContract, ProviderScript
 from tests.support.providers import FakeContract, provided
+from tests.support.waiting import PROCESS_LIMIT
 
 
 class OpenAI(FakeContract):
@@ -91,7 +92,7 @@ async def test_the_guides_provider_is_one_and_so_is_its_test(upstream):
 def test_nothing_of_the_contract_is_loaded_with_chatrack():
     code = "import sys, chatrack, chatrack.models; print([m for m in sys.modules if 'testing' in m and 'chatrack' in m])"
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=PROCESS_LIMIT, check=True
     )
     assert done.stdout.strip() == "[]"
 

@@ -15,6 +15,7 @@ from chatrack.testing import StoreContract
 from chatrack.testing.leases import leased_methods
 from chatrack.testing.tenant_isolation import owned_methods
 from tests.support.databases import KINDS, new_database
+from tests.support.waiting import PROCESS_LIMIT
 
 
 async def make_tables(url: str) -> None:
@@ -57,7 +58,7 @@ def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PROCESS_LIMIT,
         check=False,
     )
 

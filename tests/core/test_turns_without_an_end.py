@@ -1,19 +1,12 @@
 """Turns that do not end as usual: nothing stays locked, and what they used is counted."""
 
-import asyncio
-
 import pytest
 from sqlalchemy import select
 
 from chatrack.errors import Unavailable
 from chatrack.sql.tables import usage
-from tests.support.serving import answer_of, errors_of, message, serving
-
-
-async def until(condition, seconds=60):
-    async with asyncio.timeout(seconds):
-        while not await condition():
-            await asyncio.sleep(0.02)
+from tests.support.serving import answer_of, errors_of, is_delta, message, serving
+from tests.support.waiting import until
 
 
 async def usage_of(chat, thread):
@@ -76,11 +69,12 @@ async def test_a_thread_whose_acknowledgement_was_lost_is_gone(configure, lose_a
 
 
 async def test_what_a_turn_used_is_counted_although_its_thread_was_deleted_meanwhile(configure):
-    async with serving(configure(model="fake-n200-d20", chat='on_disconnect = "continue"')) as chat:
+    async with serving(configure(model="fake-h1", chat='on_disconnect = "continue"')) as chat:
         async with chat.stream("threads.create", input=message("hello")) as events:
-            thread = (await anext(events))["thread"]["id"]
-            for _ in range(8):
-                await anext(events)
+            event = await anext(events)
+            thread = event["thread"]["id"]
+            while not is_delta(event):
+                event = await anext(events)
             await chat.get("threads.delete", thread_id=thread)
             assert errors_of([event async for event in events])
 

@@ -16,7 +16,7 @@ import structlog
 from click.testing import CliRunner
 
 from chatrack.cli import main
-from tests.support.waiting import LIMIT
+from tests.support.waiting import LIMIT, PROCESS_LIMIT
 
 EXECUTABLE = Path(sys.executable).with_name("chatrack")
 
@@ -58,7 +58,7 @@ def run_process(*args: str, cwd: Path, env: dict[str, str] | None = None) -> Out
         env={**environ, **(env or {})},
         capture_output=True,
         text=True,
-        timeout=LIMIT,
+        timeout=PROCESS_LIMIT,
         check=False,
     )
     return Outcome(done.returncode, done.stdout, done.stderr)

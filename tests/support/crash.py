@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Engine, event
 
 from tests.support.forked import context
-from tests.support.waiting import LIMIT
+from tests.support.waiting import PROCESS_LIMIT
 
 
 def run_killed(*args: str, folder: Path, before: str = "", nth: int = 1, rows: int = 3) -> tuple[int, str]:
@@ -25,7 +25,7 @@ def run_killed(*args: str, folder: Path, before: str = "", nth: int = 1, rows: i
         The exit code, -9 if it was killed, and the output.
     """
     process = start(*args, folder=folder, before=before, nth=nth, rows=rows)
-    process.join(LIMIT)
+    process.join(PROCESS_LIMIT)
     log = (folder / "command.log").read_text()
     assert process.exitcode is not None, log
     return process.exitcode, log

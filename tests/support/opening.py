@@ -8,7 +8,7 @@ from sqlalchemy import URL
 
 from chatrack.sql import Database
 from tests.support.forked import context
-from tests.support.waiting import LIMIT
+from tests.support.waiting import PROCESS_LIMIT
 
 
 def open_at_once(path: Path, count: int) -> list[int | None]:
@@ -18,14 +18,14 @@ def open_at_once(path: Path, count: int) -> list[int | None]:
     for opener in openers:
         opener.start()
     for opener in openers:
-        opener.join(LIMIT)
+        opener.join(PROCESS_LIMIT)
     return [opener.exitcode for opener in openers]
 
 
 def _open(path: str, barrier: Any) -> None:
     async def work() -> None:
         database = Database(URL.create("sqlite", database=path))
-        barrier.wait(LIMIT)
+        barrier.wait(PROCESS_LIMIT)
         await database.start()
         try:
             await database.write(

@@ -14,15 +14,15 @@ import httpx
 
 from tests.support.forked import Forked
 from tests.support.serving import Chat
-from tests.support.waiting import LIMIT, until
+from tests.support.waiting import LIMIT, PROCESS_LIMIT, until
 
 T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parents[2]
 CHATRACK = Path(sys.executable).with_name("chatrack")
 
-START = 2 * LIMIT
-"""Seconds that a process may take to start: many start at the same time, and each imports a great deal."""
+START = PROCESS_LIMIT
+"""Seconds that a process may take to start."""
 
 STOP = LIMIT
 """Seconds that a process may take to stop, beyond the grace period that it was given."""

@@ -10,6 +10,9 @@ T = TypeVar("T")
 LIMIT = 60.0
 """Seconds after which a test stops waiting: far longer than anything takes, also on a slow and busy machine."""
 
+PROCESS_LIMIT = 5 * LIMIT
+"""The same for a process that has to start first: Python imports a great deal, and many start at the same time."""
+
 _LONGEST_PAUSE = 0.05
 """Seconds between two looks at a condition, after a few quick ones."""
 
