@@ -18,8 +18,9 @@ run: $(RUN_READY)
 	$(VENV)/bin/chatrack serve
 
 # Six at a time on any machine: process tests wait for leases and signals more than they compute.
+# Bytecode is kept, whatever the environment says: hundreds of processes would compile everything anew.
 test: $(INSTALLED)
-	$(VENV)/bin/pytest -n 6 --dist worksteal $(PYTEST_ARGS)
+	PYTHONDONTWRITEBYTECODE= $(VENV)/bin/pytest -n 6 --dist worksteal $(PYTEST_ARGS)
 
 lint: $(INSTALLED)
 	$(VENV)/bin/ruff format --check .
@@ -51,9 +52,9 @@ $(RUN_READY): $(SOURCES) | $(VENV)/bin/python
 	$(UV) pip install --quiet --python $(VENV)/bin/python -c constraints.txt $(addprefix -e ,$(MEMBERS))
 	@touch $@
 
-# What the tests, the linters and the benchmarks need on top.
+# What the tests, the linters and the benchmarks need on top; compiled, for many processes start from it.
 $(INSTALLED): $(RUN_READY)
-	$(UV) pip install --quiet --python $(VENV)/bin/python -c constraints.txt $(addprefix -e ,$(MEMBERS)) --group dev
+	$(UV) pip install --quiet --compile-bytecode --python $(VENV)/bin/python -c constraints.txt $(addprefix -e ,$(MEMBERS)) --group dev
 	@touch $@
 
 # An environment of its own, for it pins other versions of what we use.
