@@ -401,7 +401,7 @@ def test_a_thread_that_comes_too_late_for_its_items_is_noticed(source, bench, mo
 
     monkeypatch.setattr(chatrack.assembly.copying, "write_batch", change_and_write)
     mistake = mistake_of(copy(source, bench.write("b")))
-    assert "chatrack_items: some rows do not go with those that are there" in mistake
+    assert "chatrack_items: some rows conflict with those that are there" in mistake
     assert "copy again" in mistake
 
 

@@ -95,7 +95,7 @@ async def find_held(connection: AsyncConnection, thread_id: str, turn_id: str, u
 
 
 async def check(connection: AsyncConnection, lease: Lease) -> int:
-    """Check that a lease is still held; nobody can take it until the transaction ends.
+    """Check that a lease is still held; no other turn can acquire it until the transaction ends.
 
     A lease that has expired, and that no other turn has acquired, still counts as held.
 
@@ -112,7 +112,7 @@ async def check(connection: AsyncConnection, lease: Lease) -> int:
 
 
 async def check_many(connection: AsyncConnection, leases: Sequence[Lease]) -> dict[str, int]:
-    """Check which of many leases are still held; nobody can take those until the transaction ends.
+    """Check which of many leases are still held; no other turn can acquire those until the transaction ends.
 
     Threads that another transaction has locked are left out: the others must not wait for them.
 

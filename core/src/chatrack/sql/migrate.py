@@ -113,7 +113,7 @@ async def have_tables(migrations: Migrations) -> bool:
 
 
 async def _settled_revisions(migrations: Migrations) -> tuple[str | None, str | None]:
-    """Return the two revisions while nobody migrates: without transactional DDL, others see each step."""
+    """Return the two revisions while no other process migrates: without transactional DDL, others see each step."""
     current, head = await revisions(migrations)
     if current is None or current == head:
         return current, head
@@ -265,7 +265,7 @@ def run_env() -> None:
 
 @contextlib.contextmanager
 def creating_tables(database: "Database") -> Iterator[None]:
-    """Give every table that is created in the meantime the options of the database's backend."""
+    """Set the table options of the database's backend on every table that is created in the meantime."""
 
     def set_options(table: Table, connection: Any, **_: Any) -> None:
         table.kwargs.update(database.backend.table_options(connection))

@@ -19,7 +19,7 @@ _MAX_PARENTS = 100
 """How many rows with children are deleted in one transaction."""
 
 _MAX_CHILDREN = 2000
-"""About how many children are deleted with them: SQLite lets nobody else write meanwhile."""
+"""About how many children are deleted with them: in SQLite, all other writers wait for the transaction."""
 
 Row = Mapping[str, Any]
 

@@ -46,7 +46,7 @@ async def write_batch(
     except IntegrityError as error:
         raise StartupError(
             f"{table.name}: some rows conflict with those that are there ({database.backend.driver_message(error)}); "
-            f"something was written meanwhile: stop what uses the two databases, {EMPTY_HINT} and copy again"
+            f"something was written in the meantime: stop what uses the two databases, {EMPTY_HINT} and copy again"
         ) from error
     except (DBAPIError, Unavailable) as error:
         if not database.backend.accepts_nul and any(map(_holds_nul, rows)):

@@ -1,4 +1,4 @@
-"""Usage and pauses; when a thread was last written to, and when an attachment came.
+"""Usage and pauses; when a thread was last written to, and when an attachment was saved.
 
 Revision ID: 0002
 """
@@ -25,7 +25,7 @@ def _owner() -> list[sa.Column[str]]:
 
 
 def upgrade() -> None:
-    # Nobody knows when older rows were last touched: they count as new, so that none is purged too early.
+    # It is unknown when older rows were last written to: they count as new, so that none is purged too early.
     now = time.time_ns() // 1000
     for table, column in (("chatrack_threads", "updated_at"), ("chatrack_attachments", "created_at")):
         op.add_column(table, sa.Column(column, sa.BigInteger, nullable=False, server_default="0"))
