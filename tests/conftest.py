@@ -17,7 +17,7 @@ pytest.register_assert_rewrite("tests.support.server_stores")  # tests that plug
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Turn a skip into a failure where everything that tests need has to be there."""
+    """Turn skips into failures if `CHATRACK_REQUIRE_SERVICES` is set."""
     report = yield
     if report.skipped and os.environ.get("CHATRACK_REQUIRE_SERVICES") and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
@@ -55,10 +55,10 @@ def openai_config(
     store: str = '[plugins.sqlite_store]\npath = "chat.db"\n',
     **tables: str,
 ) -> str:
-    """A config whose model is the fake upstream.
+    """Return a config whose model is the fake upstream's.
 
     Args:
-        url: where the upstream is.
+        url: the base URL of the upstream.
         model: the name of its model.
         api: which of its APIs.
         kind: the kind of database; a name of `sqlite_store` in `enabled` becomes that of its plugin.
@@ -89,7 +89,7 @@ api = "{api}"
 
 @pytest.fixture
 def kind() -> str:
-    """The kind of the database; tests over others parametrise it."""
+    """The kind of the database; tests over other kinds parametrize it."""
     return "sqlite"
 
 
@@ -110,7 +110,7 @@ def api(request: pytest.FixtureRequest) -> str:
 def configure(
     write_config: Callable[..., Path], upstream: Any, kind: str, store_url: str
 ) -> Callable[..., Path]:
-    """Write a config whose model is the fake upstream."""
+    """Write a config whose model is the fake upstream's."""
 
     def configure_with(**options: str) -> Path:
         store = store_tables(kind, store_url)

@@ -16,7 +16,7 @@ from tests.chaos.run import Options, run
 
 _OPEN_FILES = 8192
 _SHOWN = 60
-"""So many lines of evidence are printed."""
+"""Lines of evidence that are printed."""
 
 
 def _arguments() -> Options:
@@ -32,7 +32,7 @@ def _arguments() -> Options:
 
 
 def main() -> int:
-    """Run and print a summary; give 1 if something was lost, 2 if there is no database."""
+    """Run and print a summary; return 1 if something was lost, 2 if there is no database."""
     options = _arguments()
     reason = missing(options.kind)
     if reason is not None:

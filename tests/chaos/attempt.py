@@ -1,4 +1,4 @@
-"""One request of a client, and what it was told."""
+"""A streaming request of a client, and what the client was sent."""
 
 import json
 from dataclasses import dataclass, field
@@ -18,17 +18,17 @@ _SAID = "Tool said: "
 
 
 def echo(tag: str, tokens: int) -> str:
-    """A question whose answer has so many tokens, found in no other answer."""
+    """Return a question whose answer has a number of tokens that no other answer has."""
     return _ECHO + " ".join(f"{tag}.{number}" for number in range(tokens))
 
 
 def wish(tag: str) -> str:
-    """A question that is answered by writing a todo down."""
+    """Return a question that is answered by creating a todo."""
     return _CALL + json.dumps({"title": f"{tag} is what must not be forgotten before the day is over"})
 
 
 def todo_in(text: str) -> dict[str, Any] | None:
-    """The todo that a whole answer says was written down."""
+    """Return the todo that a complete answer says was created."""
     try:
         return dict(json.loads(text.removeprefix(_SAID))) if text.startswith(_SAID) else None
     except ValueError:
@@ -36,12 +36,12 @@ def todo_in(text: str) -> dict[str, Any] | None:
 
 
 def wished_by(question: str) -> str | None:
-    """The title of the todo that a question asks for."""
+    """Return the title of the todo that a question asks for."""
     return str(json.loads(question.removeprefix(_CALL))["title"]) if question.startswith(_CALL) else None
 
 
 def is_whole(text: str, question: str) -> bool:
-    """Whether a text is the answer to a question."""
+    """Return whether a text is the answer to a question."""
     title = wished_by(question)
     if title is None:
         return text == question.removeprefix(_ECHO)
@@ -50,27 +50,27 @@ def is_whole(text: str, question: str) -> bool:
 
 
 def is_begun(text: str, question: str) -> bool:
-    """Whether a text is the answer to a question, or its beginning."""
+    """Return whether a text is the answer to a question, or its beginning."""
     if wished_by(question) is None:
         return question.removeprefix(_ECHO).startswith(text)
     return _SAID.startswith(text[: len(_SAID)])
 
 
 def tokens(text: str) -> int:
-    """How many tokens of the fake model a text has."""
+    """Return the number of tokens of a text."""
     return len(text.split())
 
 
 @dataclass(eq=False)
 class Attempt:
-    """One streaming request, and what its client saw.
+    """A streaming request, and what its client received.
 
     Args:
         kind: the request's type.
         params: its parameters.
         question: the message that is to be answered.
         thread: the thread, once there is one.
-        limit: after so many tokens the client hangs up.
+        limit: the number of tokens after which the client hangs up.
     """
 
     kind: str
@@ -95,16 +95,16 @@ class Attempt:
 
     @property
     def tokens(self) -> int:
-        """How many tokens have come."""
+        """The number of tokens received."""
         return sum(map(tokens, self.deltas.values()))
 
     @property
     def answers(self) -> dict[str, dict[str, Any]]:
-        """The answers that were said to be done."""
+        """The answers whose `thread.item.done` was received."""
         return {name: item for name, item in self.done.items() if item["type"] == "assistant_message"}
 
     def see(self, event: dict[str, Any]) -> None:
-        """Take note of an event."""
+        """Record an event."""
         if event["type"] == "thread.created":
             self.created = event["thread"]["id"]
         elif is_delta(event):
@@ -117,7 +117,7 @@ class Attempt:
             self.errors.append(event)
 
     def fault(self) -> str | None:
-        """Say what a stream that ended in order lacks."""
+        """Return what is wrong with a stream that ended in order, or None."""
         texts = [text_of(item) for item in self.answers.values()]
         if self.errors:
             return f"error events: {self.errors}"

@@ -1,4 +1,4 @@
-"""What has to be true when a run is over."""
+"""Checks of what is stored at the end of a run."""
 
 import json
 from collections import Counter
@@ -17,10 +17,10 @@ Items = Sequence[dict[str, Any]]
 
 
 async def check(journal: Journal, stored: Stored, chat: Chat, *, loss: int, settled: float) -> list[str]:
-    """Hold what is stored against what clients were told; problems go into the journal.
+    """Compare what is stored with what clients received, and record problems in the journal.
 
     Args:
-        journal: what they were told.
+        journal: what clients received.
         stored: the rows of the database.
         chat: a client of a server that has just started.
         loss: how many tokens of an answer a kill may cost.
@@ -101,7 +101,7 @@ def _kept(
     loss: int,
     settled: float,
 ) -> Iterator[str]:
-    """What a client had seen of an answer is there, but for what a kill may cost."""
+    """Yield what is lost of a partial answer, beyond what a kill may cost."""
     texts = {item["id"]: text_of(item) for item in items if item["type"] == "assistant_message"}
     removable = interruption.item_id in thread.gone or interruption.item_id in thread.maybe
     text = texts.get(interruption.item_id, (interruption.loaded or "") if removable else "")
@@ -124,7 +124,7 @@ def _kept(
 
 
 def _answered(items: Items) -> Iterator[str]:
-    """Whatever is shown answers the message before it."""
+    """Yield items that do not answer the message before them."""
     question = ""
     for item in items:
         if item["type"] == "user_message":
@@ -143,7 +143,7 @@ def _rows(rows: Sequence[Row[Any]], items: Items) -> Iterator[str]:
 
 
 def _turns(rows: Sequence[Row[Any]]) -> Iterator[str]:
-    """The items of each turn lie together: its message first, its answers then, and markers at its ends.
+    """Yield turns whose items are not contiguous: message, answers, and markers at the ends.
 
     A takeover's marker begins the turn that took over. A retry's answer lies apart from its message.
     """

@@ -1,4 +1,4 @@
-"""A client that talks, stops answers, retries them, renames threads, and goes on elsewhere when its server dies."""
+"""A client that sends messages, cancels and retries answers, renames threads, and switches servers when its own dies."""
 
 import asyncio
 import random
@@ -17,16 +17,16 @@ _AGAIN = 0.2
 
 
 class Client:
-    """One client with threads of its own, and one that it shares.
+    """A client with threads of its own, and one that it shares.
 
     Args:
         number: its number.
-        seed: what it does hangs on this and its number.
+        seed: determines what it does, with its number.
         rack: the servers.
-        journal: where it writes down what it was told.
-        shared: the thread that it shares, once there is one.
-        longest: how many tokens its longest answers have.
-        patience: so many seconds after the last sign of another writer it must have got into a thread.
+        journal: where it records what it received.
+        shared: the thread that it shares, once it exists.
+        longest: the tokens of its longest answers.
+        patience: seconds after the last sign of another writer until a thread must accept it.
     """
 
     def __init__(
@@ -51,18 +51,18 @@ class Client:
         self._serial = 0
 
     async def live(self, seconds: float) -> None:
-        """Do one thing after the other until the run is so old."""
+        """Act until the run has lasted a number of seconds."""
         thread: Thread | None = None
         while self._journal.now() < seconds:
             thread = await self._act(thread)
             await asyncio.sleep(self._rng.uniform(0, 0.5))
 
     async def say_last(self, thread: Thread) -> None:
-        """Write into a thread that nobody else writes into any more."""
+        """Send a message to a thread that no other client uses any more."""
         await self._insist(lambda: saying(thread, echo(self._tag(), 2)))
 
     async def _act(self, last: Thread | None) -> Thread | None:
-        """Do one thing; give the thread to go on in, if it has to be that one."""
+        """Do one thing, and return the thread to continue in, or None for any."""
         rng = self._rng
         roll, stops, renames = rng.random(), rng.random() < 0.15, rng.random() < 0.1
         if last is None and roll < 0.15:
@@ -85,7 +85,7 @@ class Client:
         return attempt.thread if attempt.outcome in {"killed", "unknown"} else None
 
     async def _clash(self) -> None:
-        """Write into the shared thread twice at once, through different servers."""
+        """Send two messages at once to the shared thread, through different servers."""
         if not self._shared:
             attempt = await self._insist(lambda: saying(None, echo(self._tag(), 5)), shared=True)
             if attempt.thread is not None:
@@ -98,7 +98,7 @@ class Client:
         await asyncio.gather(*(self._try(*pair, asked) for pair in zip(servers, both, strict=True)))
 
     async def _insist(self, make: Callable[[], Attempt], *, shared: bool = False) -> Attempt:
-        """Try again and again until it is not refused; each attempt says something else."""
+        """Repeat an attempt until it is accepted, each time with another message."""
         asked = self._journal.now()
         while True:
             attempt = make()
@@ -108,7 +108,7 @@ class Client:
             await asyncio.sleep(_AGAIN)
 
     async def _try(self, server: Instance, attempt: Attempt, asked: float, *, shared: bool = False) -> None:
-        """Make an attempt, write down what comes of it, and look at the thread again if the server died."""
+        """Make an attempt, record its outcome, and reload the thread if the server died."""
         journal = self._journal
         attempt.server = server
         journal.note(
@@ -130,7 +130,7 @@ class Client:
     async def _follow(
         self, response: httpx.Response, attempt: Attempt, asked: float, *, shared: bool
     ) -> None:
-        """Read an answer until its end, or until it is time to hang up."""
+        """Read an answer to its end, or until it is time to hang up."""
         journal, thread = self._journal, attempt.thread
         waited = 0.0 if thread is None else thread.waited(asked, journal.now())
         if response.status_code != 200:
@@ -167,10 +167,10 @@ class Client:
                     self._journal.problem(thread, f"{server.name} lives and broke a connection: {error!r}")
                     return
         stored = {item["id"]: item for item in items}
-        for one in thread.interruptions:
-            if one.attempt is attempt and one.item_id in stored:
-                one.loaded = text_of(stored[one.item_id])
-                thread.answers[one.item_id] = True
+        for interruption in thread.interruptions:
+            if interruption.attempt is attempt and interruption.item_id in stored:
+                interruption.loaded = text_of(stored[interruption.item_id])
+                thread.answers[interruption.item_id] = True
         self._journal.note(thread, f"{self.name} reloaded from {server.name}: {list(stored)}")
 
     async def _rename(self, thread: Thread) -> None:
@@ -193,7 +193,7 @@ class Client:
             )
 
     def _some_thread(self) -> Thread | None:
-        """Give one of its own threads, or None for a new one."""
+        """Return one of its own threads, or None for a new one."""
         if not self._mine or (len(self._mine) < _THREADS and self._rng.random() < 0.12):
             return None
         return self._rng.choice(self._mine)

@@ -1,4 +1,4 @@
-"""What the clients were told, to be held against what is stored in the end."""
+"""What the clients received, to be compared with what is stored at the end."""
 
 import time
 from collections import Counter
@@ -11,7 +11,7 @@ from tests.support.serving import message, text_of
 
 @dataclass
 class Interruption:
-    """An answer that its client saw a part of; `loaded` is what a reload showed just after."""
+    """A partial answer that a client received; `loaded` is what a reload showed just after."""
 
     attempt: Attempt
     item_id: str
@@ -21,7 +21,7 @@ class Interruption:
 
 @dataclass
 class Swap:
-    """A retry of which its client does not know whether it took place, and the answers it was to replace."""
+    """A retry of unknown outcome, and the answers that it was to replace."""
 
     attempt: Attempt
     question_id: str
@@ -40,19 +40,19 @@ class Thread:
         self.id = thread_id
         self.shared = shared
         self.sure: dict[str, dict[str, Any]] = {}
-        """Items that were said to be done."""
+        """Items whose `thread.item.done` was received."""
         self.maybe: set[str] = set()
         """Those that a retry may have replaced."""
         self.gone: set[str] = set()
-        """Those that were said to be removed."""
+        """Those whose `thread.item.removed` was received."""
         self.question: tuple[str, str] | None = None
         """The last confirmed message, id and text, if its answer may be retried."""
         self.answers: dict[str, bool] = {}
-        """What answers it, and whether it is certainly stored."""
+        """The answers to it, and whether each is certainly stored."""
         self.interruptions: list[Interruption] = []
         self.swaps: list[Swap] = []
         self.titles: list[str] = []
-        """The names that it may have."""
+        """The titles that it may have."""
         self.accepted = 0
         self.unknown = 0
         self.open = 0
@@ -60,15 +60,15 @@ class Thread:
         self.log: list[str] = []
 
     def waited(self, asked: float, now: float) -> float:
-        """How long somebody who asked then has been kept waiting by nobody."""
+        """Return for how many seconds a client was refused while nobody else used the thread."""
         return 0.0 if self.open else now - max(asked, self.free_since)
 
     def enter(self) -> None:
-        """Somebody has begun to write into it."""
+        """Record that a turn has begun."""
         self.open += 1
 
     def settle(self, attempt: Attempt, now: float) -> str | None:
-        """Take note of how an attempt ended; say what is wrong with it."""
+        """Record how an attempt ended, and return what is wrong with it, or None."""
         if attempt.outcome == "refused":
             return None
         self.free_since = now
@@ -108,58 +108,58 @@ class Thread:
 
 @dataclass
 class Problem:
-    """Something that must not be, and the thread in which it is."""
+    """A violated invariant, and its thread."""
 
     thread: Thread | None
     text: str
 
 
 class Journal:
-    """Everything that the clients of one run were told."""
+    """Everything that the clients of a run received."""
 
     def __init__(self) -> None:
         self.threads: list[Thread] = []
         self.problems: list[Problem] = []
         self.counts: Counter[str] = Counter()
         self.sent: dict[str, Outcome] = {}
-        """What became of each message."""
+        """The outcome of each message."""
         self.todos: dict[str, str] = {}
-        """Todos that an answer spoke of: their titles by id."""
+        """Titles of the todos in answers, by id."""
         self.wishes: Counter[str] = Counter()
-        """How often each todo was asked for."""
+        """How often each todo was asked for, by title."""
         self.stuck = 0.0
-        """The longest that somebody was kept waiting by nobody, in seconds."""
+        """The longest time for which a client was refused while nobody used the thread, in seconds."""
         self.loss = 0
         """The most tokens of one answer that a kill has cost."""
         self._began = time.monotonic()
 
     def start(self) -> None:
-        """Begin to count the seconds."""
+        """Start the clock."""
         self._began = time.monotonic()
 
     def now(self) -> float:
-        """Seconds since it began."""
+        """Return the seconds since the start."""
         return time.monotonic() - self._began
 
     def note(self, thread: Thread | None, line: str) -> None:
-        """Write a line into the log of a thread."""
+        """Add a line to the log of a thread."""
         if thread is not None:
             thread.log.append(f"{self.now():8.3f} {line}")
 
     def problem(self, thread: Thread | None, text: str) -> None:
-        """Write down what must not be."""
+        """Record a problem."""
         self.problems.append(Problem(thread, text))
         self.note(thread, f"PROBLEM {text}")
 
     def begin(self, attempt: Attempt, *, shared: bool) -> None:
-        """Take note of a thread that an attempt has created."""
+        """Record a thread that an attempt has created."""
         assert attempt.created is not None
         attempt.thread = Thread(attempt.created, shared=shared)
         attempt.thread.enter()
         self.threads.append(attempt.thread)
 
     def end(self, attempt: Attempt) -> None:
-        """Take note of an attempt that has ended."""
+        """Record an attempt that has ended."""
         attempt.ended = time.monotonic()
         thread = attempt.thread
         self.counts[attempt.outcome] += 1
@@ -185,7 +185,7 @@ class Journal:
 
 
 def saying(thread: Thread | None, text: str, limit: int | None = None) -> Attempt:
-    """An attempt to say something in a thread, or in a new one."""
+    """Return an attempt to send a message to a thread, or to a new one."""
     if thread is None:
         return Attempt("threads.create", {"input": message(text)}, text, limit=limit)
     params = {"thread_id": thread.id, "input": message(text)}
@@ -193,7 +193,7 @@ def saying(thread: Thread | None, text: str, limit: int | None = None) -> Attemp
 
 
 def retrying(thread: Thread, limit: int | None = None) -> Attempt:
-    """An attempt to have the last message of a thread answered again."""
+    """Return an attempt to have the last message of a thread answered again."""
     assert thread.question is not None
     question_id, text = thread.question
     params = {"thread_id": thread.id, "item_id": question_id}

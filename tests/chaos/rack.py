@@ -1,4 +1,4 @@
-"""Several servers over one database, of which one is killed now and then."""
+"""Several servers over one database, of which one is killed from time to time."""
 
 import asyncio
 import random
@@ -16,7 +16,7 @@ from tests.support.waiting import LIMIT
 
 
 class Instance:
-    """One life of a server.
+    """A server process from its start to its end.
 
     Args:
         name: the number of the server and of its life.
@@ -38,7 +38,7 @@ class Instance:
         self.chat = Chat(self.http)
 
     async def open(self, kind: str, params: dict[str, Any]) -> httpx.Response:
-        """Send a streaming request; give the response, of which only the head has come."""
+        """Send a streaming request, and return the response when its headers have arrived."""
         body = {"type": kind, "params": params}
         return await self.http.send(self.http.build_request("POST", self.chat.path, json=body), stream=True)
 
@@ -54,7 +54,7 @@ class Rack:
 
     def __init__(self, processes: Processes, config: Path, count: int) -> None:
         self.instances: list[Instance] = []
-        """All that ever served."""
+        """All that were ever started."""
         self._processes = processes
         self._config = config
         self._ports = [free_port() for _ in range(count)]
@@ -67,12 +67,12 @@ class Rack:
         await asyncio.gather(*map(self._start, range(len(self._ports))))
 
     async def pick(self, rng: random.Random) -> Instance:
-        """Give one that serves."""
+        """Return a server that serves."""
         [instance] = await self.sample(rng, 1)
         return instance
 
     async def sample(self, rng: random.Random, count: int) -> list[Instance]:
-        """Give several that serve, all different if there are so many."""
+        """Return several servers that serve, all different if there are enough."""
         while not self._serving:
             await asyncio.sleep(0.05)
         serving = [self._serving[number] for number in sorted(self._serving)]
@@ -80,7 +80,7 @@ class Rack:
         return [serving[number % len(serving)] for number in range(count)]
 
     async def kill_one(self, rng: random.Random) -> None:
-        """Kill one that serves, and start it again at once; the start is not waited for."""
+        """Kill a server, and start it again without waiting for it."""
         while not self._serving:
             await asyncio.sleep(0.05)
         number = rng.choice(sorted(self._serving))
@@ -92,7 +92,7 @@ class Rack:
         self._starting.add(starting)
 
     async def stop(self) -> dict[str, int]:
-        """Stop those that serve in good order; give their exit codes by name."""
+        """Stop all servers with SIGTERM, and return their exit codes by name."""
         await asyncio.gather(*self._starting)
         left = list(self._serving.values())
         self._serving.clear()
@@ -100,7 +100,7 @@ class Rack:
         return dict(zip((instance.name for instance in left), codes, strict=True))
 
     async def close(self) -> None:
-        """Give back what clients use to reach them."""
+        """Close the clients of all servers."""
         for starting in self._starting:
             starting.cancel()
         await asyncio.gather(*(instance.http.aclose() for instance in self.instances))

@@ -1,4 +1,4 @@
-"""One run: servers that are killed while clients talk, and what is left of it all."""
+"""A run: servers are killed while clients talk, and what is stored is checked."""
 
 import asyncio
 import contextlib
@@ -29,18 +29,18 @@ BUSY_WAIT = 5.0
 
 @dataclass(frozen=True)
 class Options:
-    """What a run is like.
+    """The parameters of a run.
 
     Args:
-        seed: what is done, but not when exactly, hangs on this.
+        seed: determines what is done, but not exactly when.
         seconds: how long clients talk.
-        clients: how many there are.
-        servers: how many there are.
-        every: so many seconds after each other they are killed.
+        clients: the number of clients.
+        servers: the number of servers.
+        every: seconds between two kills.
         lease: `[chat] lease`.
-        longest: how many tokens the longest answers have.
+        longest: the tokens of the longest answers.
         margin: seconds that a client may need to get into a thread beyond those that the configuration gives.
-        loss: how many tokens of an answer a kill may cost.
+        loss: tokens of an answer that a kill may cost.
         settled: seconds after which a living server has stored what its client had seen when it hung up.
         store: the name of the store plugin.
         fresh: whether servers run the installed script itself.
@@ -69,7 +69,7 @@ class Options:
 
 @dataclass
 class Report:
-    """How a run went: a few lines, whether nothing is wrong, and everything about what is."""
+    """The result of a run: a summary, whether it passed, and evidence of the problems."""
 
     summary: str
     passed: bool
@@ -77,10 +77,10 @@ class Report:
 
 
 async def run(options: Options, folder: Path) -> Report:
-    """Run it.
+    """Run servers and clients, and check what is stored.
 
     Args:
-        options: what it is like.
+        options: its parameters.
         folder: for configuration, logs and evidence.
     """
     journal = Journal()
@@ -122,7 +122,7 @@ async def run(options: Options, folder: Path) -> Report:
 async def _live(
     options: Options, started: Processes, config: Path, rack: Rack, database: Database, journal: Journal
 ) -> list[str]:
-    """Let clients talk while servers die, then check what is left; give what was checked."""
+    """Let clients talk while servers die, then check what is stored; return what was checked."""
     pairs: list[list[Thread]] = [[] for _ in range(options.clients // 2 + 1)]
     patience = options.lease + BUSY_WAIT + options.margin
     clients = [
@@ -187,7 +187,7 @@ def _check_log(server: Server, journal: Journal) -> None:
 
 @contextlib.contextmanager
 def _database(options: Options, folder: Path, journal: Journal) -> Iterator[str]:
-    """Make an empty database and give its URL; what holds evidence is kept."""
+    """Create an empty database and yield its URL; keep the database if there are problems."""
     kind = options.kind
     if kind == "sqlite":
         with new_database(kind, folder) as url:
@@ -215,7 +215,7 @@ longest stuck: {journal.stuck:.1f} s; largest loss: {journal.loss} tokens (five 
 
 
 def _evidence(journal: Journal, rows: stored.Stored) -> str:
-    """Everything about the threads that have problems."""
+    """Return everything about the threads that have problems."""
     lines = [
         f"- {problem.thread.id if problem.thread else 'no thread'}: {problem.text}"
         for problem in journal.problems

@@ -1,4 +1,4 @@
-"""What is stored in the end: the rows of the database, and what watching them during the run has shown."""
+"""The rows of the database at the end, and checks of the leases during the run."""
 
 import asyncio
 import contextlib
@@ -21,7 +21,7 @@ _TODOS = select(todos.c.id, todos.c.title)
 
 
 class Stored:
-    """The rows of a database that nobody writes into any more."""
+    """The rows of a database at the end of a run."""
 
     def __init__(self) -> None:
         self.items: dict[str, list[Row[Any]]] = defaultdict(list)
@@ -33,7 +33,7 @@ class Stored:
 
 
 async def read(database: Database) -> Stored:
-    """Read everything."""
+    """Read all rows."""
     stored = Stored()
     async with database.read() as connection:
         for item in await connection.execute(_ITEMS):
@@ -45,7 +45,7 @@ async def read(database: Database) -> Stored:
 
 @contextlib.asynccontextmanager
 async def watching_leases(database: Database, journal: Journal) -> AsyncIterator[None]:
-    """Look at the leases again and again: fences only grow, and each belongs to one turn."""
+    """Check the leases during the run: fences only grow, and each belongs to one turn."""
     watcher = asyncio.create_task(_watch(database, journal))
     try:
         yield

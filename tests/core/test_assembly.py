@@ -1,4 +1,4 @@
-"""From config.toml to agents, tools, ways in and lifespans: what the names mean and what is built of them."""
+"""From config.toml to agents, tools, authenticators and lifespans: what names mean and what is built from them."""
 
 import contextlib
 import datetime as dt

@@ -1,4 +1,4 @@
-"""The contract of providers finds out models that break it, and tells an author what is wrong."""
+"""The provider contract finds models that break it, and shows an author what is wrong; one that keeps it passes."""
 
 import re
 from typing import NamedTuple

@@ -49,7 +49,7 @@ api_key = "{KEY}"
 
 
 def rows_of(output: str) -> dict[str, list[str]]:
-    """The rows of a table by their first cell."""
+    """Return the rows of a table by their first cell."""
     rows = [[cell.strip() for cell in line.split("  ") if cell.strip()] for line in output.splitlines()]
     return {row[0]: row[1:] for row in rows if row}
 

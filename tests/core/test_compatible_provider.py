@@ -119,7 +119,7 @@ async def test_there_is_one_client_for_all_models_of_an_endpoint(configured, ups
 
 
 async def test_what_was_said_before_a_call_is_sent_back_with_it(write_config):
-    """One answer with words and a call, as the fake upstream gives none."""
+    """The fake upstream has no answer with both text and a call; this server sends one."""
     requests = []
 
     async def answer(reader, writer):

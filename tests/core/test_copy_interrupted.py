@@ -57,7 +57,7 @@ def source(bench: Configs) -> Path:
 
 
 def notes_in(url: str) -> dict[str, int]:
-    """How many rows an unfinished copy has noted, by table."""
+    """Return how many rows an unfinished copy has recorded, by table."""
 
     async def work() -> dict[str, int]:
         database = Database(url)

@@ -62,7 +62,7 @@ def url(kind, tmp_path) -> Iterator[str]:
 
 @pytest.fixture
 def lite(tmp_path) -> str:
-    """The URL of a SQLite file that is not there yet."""
+    """The URL of a SQLite file that does not exist yet."""
     with new_database("sqlite", tmp_path) as url:
         return url
 
@@ -85,7 +85,7 @@ def lines_of(outcome: Outcome) -> list[dict[str, object]]:
 
 
 def table_of(outcome: Outcome) -> dict[tuple[str, str], str]:
-    """The rows of what a purge removed."""
+    """Return the rows of the table that a purge prints."""
     rows = [line.split() for line in outcome.out.splitlines()]
     if not rows:
         return {}

@@ -77,14 +77,16 @@ def test_a_window_that_fits_is_shown_whole():
 
 def test_a_full_window_is_cut_to_60_percent_of_whole_turns():
     records = [record(turn, 10) for turn in range(1, 12) for _ in range(1)]
-    assert [one.turn_id for one in trim_history(records, 100)] == [f"trn_{turn}" for turn in range(6, 12)]
+    assert [record.turn_id for record in trim_history(records, 100)] == [
+        f"trn_{turn}" for turn in range(6, 12)
+    ]
     parts = [record(1, 30), record(2, 30), record(2, 30), record(3, 30)]
-    assert [one.turn_id for one in trim_history(parts, 100)] == ["trn_3"]
+    assert [record.turn_id for record in trim_history(parts, 100)] == ["trn_3"]
 
 
 def test_the_newest_turn_is_shown_however_large():
     records = [record(1, 10), record(2, 500), record(2, 500)]
-    assert [one.turn_id for one in trim_history(records, 100)] == ["trn_2", "trn_2"]
+    assert [record.turn_id for record in trim_history(records, 100)] == ["trn_2", "trn_2"]
 
 
 async def test_every_kind_of_hidden_item_becomes_something_or_nothing_but_never_an_error():

@@ -19,7 +19,7 @@ def documentation(hook: str) -> str:
 
 
 def example(hook: str) -> ast.FunctionDef:
-    """The hook implementation that the docstring shows."""
+    """Return the hook implementation that the docstring shows."""
     _, found, snippet = documentation(hook).partition("Example::\n")
     assert found, f"{hook} has no example"
     [function] = ast.parse(textwrap.dedent(snippet)).body

@@ -1,4 +1,4 @@
-"""Users of the chat are not trusted: nothing they send breaks a thread, holds up others or shows up in a log."""
+"""Hostile input: nothing that users send breaks a thread, delays others or appears in a log."""
 
 import json
 

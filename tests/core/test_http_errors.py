@@ -1,4 +1,4 @@
-"""What comes back when a request cannot be answered: real HTTP errors, before the first byte of a stream."""
+"""HTTP errors for requests that cannot be answered, before the first byte of a stream."""
 
 import json
 

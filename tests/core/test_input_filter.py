@@ -1,4 +1,4 @@
-"""What one model made is shown to others, and to itself again, in a form that they take."""
+"""Items of one model are replayed to it and to other models in a form that they accept."""
 
 import json
 

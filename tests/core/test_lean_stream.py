@@ -1,4 +1,4 @@
-"""The short way of a token gives what the long way gives, byte for byte and event for event."""
+"""Text deltas that bypass the SDKs give the same bytes and events as those that do not."""
 
 import asyncio
 import json
@@ -60,7 +60,7 @@ def test_events_are_cut_alike_wherever_the_bytes_are_cut(end):
     wanted = ['{"x": "é🦜"}'.encode(), b"1\n2", b"[DONE]"]
     for size in (1, 2, 3, 5, 7, len(data)):
         reader = SSEDecoder()
-        found = [one for at in range(0, len(data), size) for one in reader.feed(data[at : at + size])]
+        found = [event for at in range(0, len(data), size) for event in reader.feed(data[at : at + size])]
         assert found + reader.end() == wanted
 
 
@@ -92,7 +92,7 @@ TOOL = {
 
 
 def comparable(event):
-    """What is left of an event when the ids are alike and what nobody reads is left out."""
+    """Return an event without ids and without the fields that nothing reads."""
     if event.type == "response.function_call_arguments.delta":
         return (event.type, event.delta)
     if event.type.endswith(".delta"):
@@ -101,7 +101,7 @@ def comparable(event):
 
 
 class Replayed(httpx2.AsyncBaseTransport):
-    """Answers every request with the same bytes, cut into pieces."""
+    """Answers every request with the same bytes, split into pieces."""
 
     def __init__(self, body, size):
         self.body, self.size = body, size
@@ -135,7 +135,7 @@ async def test_recorded_streams_give_the_events_that_the_client_gives(upstream, 
         if api == "responses":
             assert [comparable(event) for event in found] == [comparable(event) for event in wanted]
         else:
-            assert [chunk_of(one) for one in found] == [chunk_of(one) for one in wanted]
+            assert [chunk_of(event) for event in found] == [chunk_of(event) for event in wanted]
 
 
 def chunk_of(chunk):
@@ -149,7 +149,7 @@ def chunk_of(chunk):
 
 
 async def record(upstream, api, model, text):
-    """The bytes of an answer of the fake upstream."""
+    """Return the bytes of an answer of the fake upstream."""
     kept = bytearray()
 
     async def keep(response):
@@ -268,7 +268,7 @@ class InnerPlugin:
 
 
 async def test_reading_late_data_ends_the_answer_in_time():
-    """The watch over reads raises for a late read, and leaves every other cancellation alone."""
+    """`ReadDeadline` raises for a late read, and passes every other cancellation on."""
     from chatrack.models.read_deadline import ReadDeadline
 
     loop = asyncio.get_running_loop()
@@ -314,8 +314,8 @@ def test_an_event_without_end_is_given_up(monkeypatch):
 
 
 async def answered(body, api="responses"):
-    """What a provider's stream becomes."""
-    async with lean("".join(f"data: {json.dumps(one)}\n\n" for one in body).encode(), 1 << 20) as client:
+    """Return the events that a provider's stream becomes."""
+    async with lean("".join(f"data: {json.dumps(event)}\n\n" for event in body).encode(), 1 << 20) as client:
         return await events_of(client, api, "fake", "hi")
 
 
@@ -367,9 +367,9 @@ async def test_arguments_that_are_no_text_and_calls_without_anything_to_tell_the
 
     end = {"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]}
     chunks = await answered([call("f", {"a": 1}), call("g", ""), end], "chat_completions")
-    calls = [one for chunk in chunks for one in chunk.choices[0].delta.tool_calls or []]
-    assert [(one.index, one.function.name, one.function.arguments) for one in calls] == [
+    calls = [call for chunk in chunks for call in chunk.choices[0].delta.tool_calls or []]
+    assert [(call.index, call.function.name, call.function.arguments) for call in calls] == [
         (0, "f", '{"a": 1}'),
         (1, "g", ""),
     ]
-    assert len({one.id for one in calls}) == 2
+    assert len({call.id for call in calls}) == 2

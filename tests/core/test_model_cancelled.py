@@ -1,4 +1,4 @@
-"""Hanging up reaches the model: its provider's connection is closed, and nothing is left behind."""
+"""Hanging up cancels the model: the connection to its provider is closed, and nothing leaks."""
 
 import asyncio
 import contextlib
@@ -39,7 +39,7 @@ PATIENT = {"idle_timeout": 600, "first_token_timeout": 600}
 
 @pytest.fixture(params=PROVIDERS)
 def provider(request):
-    """Every provider whose models are at an endpoint."""
+    """Every provider that connects to an endpoint."""
     return request.param
 
 
@@ -71,7 +71,7 @@ api_key = "sk-test"
 
 @pytest.fixture
 async def no_leaks(caplog):
-    """Fail if anything is left behind: asyncio tells of tasks and connections that nobody ended."""
+    """Fail if tasks or connections leak: in debug mode, asyncio reports those that nobody closed."""
     loop = asyncio.get_running_loop()
     loop.set_debug(True)
     loop.slow_callback_duration = 600  # not what is tested here
@@ -98,7 +98,7 @@ async def nothing_left(chat):
 
 
 async def check_goes_on(chat, thread):
-    """The thread takes messages, and connections are not mixed up."""
+    """Check that the thread accepts messages, and that connections are not mixed up."""
     chat.server.assembly.default_agent.agent.model.model = "fake"
     for number in range(2):
         events = await chat.say(thread, f"echo: back {number}")

@@ -1,4 +1,4 @@
-"""What goes wrong with a model, as users and operators meet it: a sentence, the text so far, and a line in the log."""
+"""Failures of models, as users and operators see them: a sentence, the partial text, and a line in the log."""
 
 import asyncio
 import contextlib
@@ -54,7 +54,7 @@ PROVIDERS_WORDS = (
 
 
 class Case(NamedTuple):
-    """A model and what becomes of asking it.
+    """A model, and how its answer fails.
 
     Args:
         model: its name.
@@ -174,7 +174,7 @@ LATE = {
 
 @pytest.fixture
 def log(caplog):
-    """What the server logs, as text; at the level that tells most."""
+    """A function that returns what the server has logged, at level debug."""
     before = structlog.get_config()
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
@@ -191,7 +191,7 @@ def log(caplog):
 
 
 def lines(log):
-    """The events of the server's log."""
+    """Return the events of the server's log."""
     return [json.loads(line) for line in log().splitlines() if line.startswith("{")]
 
 
@@ -217,12 +217,12 @@ def ask(configure, api, log):
 
 
 def become(chat, model):
-    """Make the agent's model another one."""
+    """Replace the agent's model."""
     chat.server.assembly.default_agent.agent.model.model = model
 
 
 async def stored(chat):
-    """All that the store has, hidden or not."""
+    """Return all rows of the store as text, hidden items included."""
     async with chat.server.store.database.read() as connection:
         rows = (await connection.execute(sql("SELECT * FROM chatrack_items"))).all()
         rows += (await connection.execute(sql("SELECT * FROM chatrack_threads"))).all()
@@ -230,7 +230,7 @@ async def stored(chat):
 
 
 async def check_failed(chat, case, thread, events, log):
-    """Check what a failure looks like from everywhere."""
+    """Check what the client, the store and the log say of a failure."""
     [error] = errors_of(events)
     assert events[-1] == error
     assert error["code"] == "custom"
@@ -275,7 +275,7 @@ async def shared_upstream():
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=["responses", "chat_completions"])
 async def anything(request, tmp_path_factory, shared_upstream):
-    """A server whose model becomes whatever a test wants: many tests share it."""
+    """A server that many tests share; each chooses its model."""
     shared_upstream.state.reset()
     folder = tmp_path_factory.mktemp("anything")
     store = f"[plugins.sqlite_store]\npath = {json.dumps(str(folder / 'chat.db'))}"
@@ -348,7 +348,7 @@ async def test_a_wrong_key(ask, log):
 
 @contextlib.contextmanager
 def nowhere():
-    """An address where nobody listens."""
+    """Yield a base URL whose port is closed."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
@@ -356,7 +356,7 @@ def nowhere():
 
 @contextlib.asynccontextmanager
 async def mute(*, hangs_up=False):
-    """An address where somebody listens and says nothing; give it, and the count of the connections."""
+    """Yield the base URL of a server that never answers, and a list of its connections."""
     taken = []
 
     async def listen(_reader, writer):
@@ -551,7 +551,7 @@ async def test_a_message_that_is_too_long_by_itself(ask, upstream, log):
 
 @pytest.fixture
 def notes(tmp_path, monkeypatch):
-    """A plugin whose tools note that they ran; to be enabled as `notes`."""
+    """The plugin `notes`, whose tools record that they ran: the options that enable it, and its site."""
     with installed_site(tmp_path / "site", monkeypatch) as site:
         recording_tools.install(site)
         yield {"enabled": '["sqlite_store", "openai_provider", "notes"]', "tools": '["notes.*"]'}, site
@@ -577,7 +577,7 @@ async def test_a_result_that_is_too_long_does_not_make_its_tool_run_twice(ask, n
             assert error["message"].startswith("This is too long for the model.")
             assert error["allow_retry"] is False
         tasks = [item["workflow"]["tasks"] for item in await chat.items(thread) if item["type"] == "workflow"]
-        assert [[task["status_indicator"] for task in one] for one in tasks] == [["complete"]]
+        assert [[task["status_indicator"] for task in of_workflow] for of_workflow in tasks] == [["complete"]]
         become(chat, "fake")
         events = await chat.say(thread, "history?")
         assert not errors_of(events)

@@ -1,4 +1,4 @@
-"""What a model says is not trusted: NUL characters, which not every database keeps, never get as far as the store."""
+"""Text of models is not trusted: NUL characters, which not every database stores, never reach the store."""
 
 from agents import Agent
 from openai.types.responses import (
@@ -103,5 +103,5 @@ def test_halves_of_surrogate_pairs_in_arguments_and_sources_do_not_fail_the_turn
         to_annotation({"type": "url_citation", "url": url, "title": title, "end_index": end})
         for url, title, end in [("http://a/\0", "\ud83d", 1), ("http://a", "x", "no number"), (7, "x", 1)]
     ]
-    assert [one is not None for one in shown] == [True, False, False]
+    assert [text is not None for text in shown] == [True, False, False]
     assert shown[0].source.url == "http://a/"

@@ -1,4 +1,4 @@
-"""The provider contract over every provider that core brings, and what makes it easy for authors."""
+"""The provider contract over every built-in provider, and what makes it easy for authors."""
 
 import re
 import subprocess
@@ -76,8 +76,8 @@ class TestOddEndpointOverResponses(Compatible):
 async def test_the_guides_provider_is_one_and_so_is_its_test(upstream):
     guide = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text(encoding="utf-8")
     samples = re.findall(r"^```python\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)
-    (plugin,) = [one for one in samples if "class AcmeProviderPlugin" in one]
-    (test,) = [one for one in samples if "class TestAcmeProvider" in one]
+    (plugin,) = [sample for sample in samples if "class AcmeProviderPlugin" in sample]
+    (test,) = [sample for sample in samples if "class TestAcmeProvider" in sample]
     acme = plugin.replace("https://api.acme.example/v1", upstream.url).replace("acme-large", "fake")
     names: dict = {}
     exec(f"{acme}\n{test}", names)

@@ -1,4 +1,4 @@
-"""Providers that write their streams oddly, and what is shown of the work before an answer."""
+"""Providers with faulty streams, and what is shown of reasoning and tool calls before an answer."""
 
 import asyncio
 import json
@@ -39,7 +39,7 @@ TEXT = 'naïve 👩‍👩‍👧‍👦 家族の写真 🎉 ﷽ Ünï\tcode \\
 
 
 class Rack:
-    """A server whose model becomes whatever a test wants, with tools that note that they ran."""
+    """A server whose model each test chooses, with tools that record that they ran."""
 
     def __init__(self, api, chat, upstream, site):
         self.api = api
@@ -58,7 +58,7 @@ class Rack:
         return recording_tools.ran(self.site)
 
     async def stored(self, thread):
-        """All that the store has of a thread, hidden or not."""
+        """Return all items of a thread as text, hidden ones included."""
         query = sql("SELECT * FROM chatrack_items WHERE thread_id = :thread")
         async with self.chat.server.store.database.read() as connection:
             return str((await connection.execute(query, {"thread": thread})).all())
@@ -69,7 +69,7 @@ class Rack:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=["responses", "chat_completions"])
 async def open_rack(request, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("oddities")
+    folder = tmp_path_factory.mktemp("faults")
     store = f"[plugins.sqlite_store]\npath = {json.dumps(str(folder / 'chat.db'))}"
     enabled = '["sqlite_store", "openai_provider", "notes"]'
     with pytest.MonkeyPatch.context() as patched, installed_site(folder / "site", patched) as site:
@@ -99,15 +99,15 @@ def rack(open_rack):
 
 
 @pytest.fixture
-def odd(rack, request):
-    """The same with a model of some oddity."""
+def faulty(rack, request):
+    """The same with a model that has a fault."""
     rack.become(f"fake-{request.param}")
     return rack
 
 
-def over(*oddities):
-    """Run a test with a model of each of these."""
-    return pytest.mark.parametrize("odd", oddities, indirect=True)
+def over(*faults):
+    """Run a test with a model of each of these faults."""
+    return pytest.mark.parametrize("faulty", faults, indirect=True)
 
 
 only_chat = pytest.mark.parametrize("open_rack", ["chat_completions"], indirect=True, scope="module")
@@ -115,20 +115,20 @@ only_responses = pytest.mark.parametrize("open_rack", ["responses"], indirect=Tr
 
 
 def calls_and_results(body):
-    """The calls in a request with the results that are paired with them, oldest first."""
+    """Return the calls in a request with their results, oldest first."""
     calls, results = [], {}
     for item in body.get("input") or []:
         if item.get("type") == "function_call":
             calls.append((item["call_id"], item["name"], item["arguments"]))
         elif item.get("type") == "function_call_output":
             results[item["call_id"]] = item["output"]
-    for one in body.get("messages") or []:
+    for entry in body.get("messages") or []:
         calls += [
             (call["id"], call["function"]["name"], call["function"]["arguments"])
-            for call in one.get("tool_calls") or []
+            for call in entry.get("tool_calls") or []
         ]
-        if one["role"] == "tool":
-            results[one["tool_call_id"]] = one["content"]
+        if entry["role"] == "tool":
+            results[entry["tool_call_id"]] = entry["content"]
     ids = [call_id for call_id, _, _ in calls]
     assert all(ids)
     assert len(set(ids)) == len(ids) == len(results)
@@ -139,26 +139,26 @@ def calls_and_results(body):
 
 
 @over(*IDS)
-async def test_parallel_calls_without_proper_ids_run_with_their_own_arguments(odd):
-    await check_parallel_calls(odd)
+async def test_parallel_calls_without_proper_ids_run_with_their_own_arguments(faulty):
+    await check_parallel_calls(faulty)
 
 
 @only_chat
 @over(*PLACES)
-async def test_parallel_calls_without_proper_places_run_with_their_own_arguments(odd):
-    await check_parallel_calls(odd)
+async def test_parallel_calls_without_proper_places_run_with_their_own_arguments(faulty):
+    await check_parallel_calls(faulty)
 
 
-async def check_parallel_calls(odd):
+async def check_parallel_calls(faulty):
     thread, expected = None, []
     for turn in range(3):
         lines = [f'call note {{"text": "a{turn}"}}', f'call shout {{"text": "b{turn} 🎉"}}']
         lines.append(f'call note {{"text": "c{turn}"}}')
         asked = "\n".join(lines)
         if thread is None:
-            thread, events = await odd.chat.create(asked)
+            thread, events = await faulty.chat.create(asked)
         else:
-            events = await odd.chat.say(thread, asked)
+            events = await faulty.chat.say(thread, asked)
         assert not errors_of(events), events
         assert answer_of(events) == f"Tool said: noted a{turn}; shouted b{turn} 🎉; noted c{turn}"
         expected += [
@@ -166,19 +166,19 @@ async def check_parallel_calls(odd):
             ("shout", {"text": f"b{turn} 🎉"}, f"shouted b{turn} 🎉"),
             ("note", {"text": f"c{turn}"}, f"noted c{turn}"),
         ]
-    assert sorted(odd.ran()) == sorted((name, given["text"]) for name, given, _ in expected)
-    events = await odd.chat.say(thread, "history?")
+    assert sorted(faulty.ran()) == sorted((name, given["text"]) for name, given, _ in expected)
+    events = await faulty.chat.say(thread, "history?")
     assert not errors_of(events)
-    assert calls_and_results(odd.upstream.state.log[-1]["body"]) == expected
+    assert calls_and_results(faulty.upstream.state.log[-1]["body"]) == expected
     history = answer_of(events)
     for name, _, result in expected:
         assert history.count(f"output:{result}") == 1, name
-    shown = [[task["title"] for task in one["tasks"]] for one in await odd.workflows(thread)]
+    shown = [[task["title"] for task in workflow["tasks"]] for workflow in await faulty.workflows(thread)]
     assert shown == [["Note", "Shout", "Note"]] * 3
 
 
 @over("noids", "sameids", "sameids-interleave")
-async def test_calls_without_proper_ids_one_after_another_in_one_turn(odd, monkeypatch):
+async def test_calls_without_proper_ids_one_after_another_in_one_turn(faulty, monkeypatch):
     from tests.fake_openai import app
     from tests.fake_openai.behaviour import Turn, decide
 
@@ -192,24 +192,24 @@ async def test_calls_without_proper_ids_one_after_another_in_one_turn(odd, monke
         return decide(turns, *rest)
 
     monkeypatch.setattr(app, "decide", again)
-    thread, events = await odd.chat.create('call note {"text": "0"}\ncall note {"text": "1"}')
+    thread, events = await faulty.chat.create('call note {"text": "0"}\ncall note {"text": "1"}')
     assert not errors_of(events), events
-    assert odd.ran() == [("note", str(number)) for number in range(6)]
+    assert faulty.ran() == [("note", str(number)) for number in range(6)]
     monkeypatch.undo()
-    events = await odd.chat.say(thread, "history?")
+    events = await faulty.chat.say(thread, "history?")
     assert not errors_of(events), events
-    assert calls_and_results(odd.upstream.state.log[-1]["body"]) == [
+    assert calls_and_results(faulty.upstream.state.log[-1]["body"]) == [
         ("note", {"text": str(number)}, f"noted {number}") for number in range(6)
     ]
 
 
 @over(*WRITING)
-async def test_text_arrives_whole_however_its_stream_is_written(odd):
-    thread, events = await odd.chat.create(f"echo: {TEXT}")
+async def test_text_arrives_whole_however_its_stream_is_written(faulty):
+    thread, events = await faulty.chat.create(f"echo: {TEXT}")
     assert not errors_of(events), events
     assert deltas_of(events) == answer_of(events) == TEXT
-    assert await odd.chat.answers(thread) == [TEXT]
-    events = await odd.chat.say(thread, "history?")
+    assert await faulty.chat.answers(thread) == [TEXT]
+    events = await faulty.chat.say(thread, "history?")
     assert not errors_of(events)
     assert (
         answer_of(events)
@@ -218,27 +218,27 @@ async def test_text_arrives_whole_however_its_stream_is_written(odd):
 
 
 @over("split-crlf-noids", "noise-sameids-interleave")
-async def test_calls_arrive_whole_however_their_stream_is_written(odd):
-    await check_whole_calls(odd)
+async def test_calls_arrive_whole_however_their_stream_is_written(faulty):
+    await check_whole_calls(faulty)
 
 
 @only_chat
 @over("comments-k3-noids-index0", "crlf-noise-split-noindex")
-async def test_calls_arrive_whole_however_their_stream_is_written_over_chat(odd):
-    await check_whole_calls(odd)
+async def test_calls_arrive_whole_however_their_stream_is_written_over_chat(faulty):
+    await check_whole_calls(faulty)
 
 
-async def check_whole_calls(odd):
+async def check_whole_calls(faulty):
     first, second = "家族 👩‍👩‍👧‍👦 zwölf", "🎉🎉🎉 \u2028 末"
     asked = "\n".join(
         f"call note {json.dumps({'text': text}, ensure_ascii=False)}" for text in (first, second)
     )
-    thread, events = await odd.chat.create(asked)
+    thread, events = await faulty.chat.create(asked)
     assert not errors_of(events), events
-    assert odd.ran() == [("note", first), ("note", second)]
-    events = await odd.chat.say(thread, "history?")
+    assert faulty.ran() == [("note", first), ("note", second)]
+    events = await faulty.chat.say(thread, "history?")
     assert not errors_of(events)
-    assert calls_and_results(odd.upstream.state.log[-1]["body"]) == [
+    assert calls_and_results(faulty.upstream.state.log[-1]["body"]) == [
         ("note", {"text": text}, f"noted {text}") for text in (first, second)
     ]
 
@@ -247,7 +247,7 @@ async def check_whole_calls(odd):
 
 
 def statuses(workflows):
-    return {task["status_indicator"] for one in workflows for task in one["tasks"]}
+    return {task["status_indicator"] for workflow in workflows for task in workflow["tasks"]}
 
 
 @pytest.mark.parametrize("shown", [True, False])
@@ -324,7 +324,10 @@ async def test_what_a_search_found_is_named_as_the_source(rack, model):
     assert annotation["source"]["url"] == URL
     assert annotation["source"]["title"] == "What was found"
     tasks = [
-        task for one in await rack.workflows(thread) for task in one["tasks"] if task["type"] == "web_search"
+        task
+        for workflow in await rack.workflows(thread)
+        for task in workflow["tasks"]
+        if task["type"] == "web_search"
     ]
     if rack.api == "responses":
         [task] = tasks
@@ -358,7 +361,7 @@ def check_over(workflows, count):
 
 
 def check_told(events, workflows):
-    """Each workflow is also said to be done, as it is stored."""
+    """Check that `thread.item.done` was sent for each workflow, as it is stored."""
     done = [
         event["item"]["workflow"]
         for event in events
@@ -409,7 +412,7 @@ async def test_nothing_is_under_way_after_a_failure(rack, model, asked):
 )
 async def test_nothing_is_under_way_after_hanging_up(rack, model, asked, task):
     rack.become(model)
-    naps = asked == "call nap {}"
+    sleeps = asked == "call nap {}"
     async with rack.chat.stream("threads.create", input=message(asked)) as events:
         thread = (await anext(events))["thread"]["id"]
         async for event in events:
@@ -417,14 +420,14 @@ async def test_nothing_is_under_way_after_hanging_up(rack, model, asked, task):
                 assert event["item"]["workflow"]["tasks"][0]["type"] == task
                 assert statuses([event["item"]["workflow"]]) == {"loading"}
                 break
-        if naps:
+        if sleeps:
             await until(rack.ran)
     await until_idle(rack.chat)
     check_over(await rack.workflows(thread), 1)
     rack.become("fake")
     events = await rack.chat.say(thread, "history?")
     assert not errors_of(events), events
-    assert (NO_RESULT in answer_of(events)) is naps
+    assert (NO_RESULT in answer_of(events)) is sleeps
 
 
 async def test_hanging_up_while_something_is_being_written_stops_a_tool_at_once(rack, monkeypatch):

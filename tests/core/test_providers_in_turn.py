@@ -14,7 +14,7 @@ OPENAI, OTHER, GEMINI = "openai/fake-r", "other/fake-r", "gemini/fake-gemini3-r"
 
 @pytest.fixture
 def providers(write_config, upstream):
-    """A config with three providers, which the user may choose from."""
+    """A config with three providers, from which the user may choose."""
 
     def config(**options):
         gemini = upstream.url.removesuffix(ROOT) + "/v1beta/openai/"
@@ -84,17 +84,18 @@ async def test_reasoning_goes_back_to_the_model_that_thought_it_and_to_no_other(
     async with serving(providers()) as chat:
         thread, _ = await say(chat, None, 'call create_todo {"title": "x"}', model=OPENAI)
         await say(chat, thread, "echo: a", model=OPENAI)
-        thoughts = [one for one in upstream.state.log[-1]["body"]["input"] if one.get("type") == "reasoning"]
+        sent = upstream.state.log[-1]["body"]["input"]
+        thoughts = [entry for entry in sent if entry.get("type") == "reasoning"]
         assert len(thoughts) == 2, "one before the call, and one before the answer"
-        assert all(one["encrypted_content"] for one in thoughts)
+        assert all(thought["encrypted_content"] for thought in thoughts)
         for other in (OTHER, GEMINI):
             _, events = await say(chat, thread, "echo: b", model=other)
             assert not errors_of(events)
             sent = upstream.state.log[-1]["body"]["messages"]
-            assert not [one for one in sent if "reasoning_content" in one or "reasoning" in one]
+            assert not [entry for entry in sent if "reasoning_content" in entry or "reasoning" in entry]
         await say(chat, thread, "echo: c", model=OPENAI)
         sent = upstream.state.log[-1]["body"]["input"]
-        assert [one for one in sent if one.get("type") == "reasoning"][:2] == thoughts
+        assert [entry for entry in sent if entry.get("type") == "reasoning"][:2] == thoughts
 
 
 async def test_nothing_is_kept_at_the_provider(providers, upstream):

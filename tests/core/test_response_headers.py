@@ -1,4 +1,4 @@
-"""What a provider says beside what went wrong: when to try again, and what it calls the request."""
+"""What the headers of a provider's error say: when to retry, and the id of the request."""
 
 import email.utils
 import time

@@ -73,7 +73,7 @@ def read(tmp_path: Path, problems: Problems):
 
 @pytest.fixture
 def refused(tmp_path: Path, problems: Problems):
-    """Decode a table that has mistakes; give their lines."""
+    """Decode a table that has mistakes, and return the lines that report them."""
 
     def read_table(table: Any, cls: type = Everything, **environ: str) -> list[str]:
         source = Source(file="config.toml", folder=tmp_path, environ=environ)

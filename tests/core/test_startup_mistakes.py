@@ -32,7 +32,7 @@ def config(
     openai: str = f'api_key = "{KEY}"',
     extra: str = "",
 ) -> str:
-    """A config that is right but for what the test puts in."""
+    """Return a valid config with the lines of a test added."""
     names = enabled or json.dumps(["sqlite_store", "openai_provider", *plugins])
     return f"""
 enabled = {names}
@@ -669,7 +669,7 @@ async def live(self):
 
 
 def start_line(outcome: Outcome) -> str:
-    """The line of what failed while starting; what was logged on the way may stand before it."""
+    """Return the line about what failed at start; logged lines may precede it."""
     assert outcome.code == 2, outcome.err
     assert "Traceback" not in outcome.err, outcome.err
     lines = [line for line in outcome.err.splitlines() if line.startswith("chatrack: ")]

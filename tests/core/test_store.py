@@ -1,4 +1,4 @@
-"""The SQL store's tables: what the migrations make, and what no method of a store shows. The rest is the contract's."""
+"""The SQL store's tables: what the migrations create, and what no method of a store shows. The contract tests the rest."""
 
 import asyncio
 import importlib
@@ -17,8 +17,8 @@ from chatrack.interfaces import LOCAL_USER, Lease, RequestContext, ThreadRecord,
 from chatrack.interfaces.records import ItemRecord, PauseRecord, UsageRecord, item_to_record
 from chatrack.sql import Database, SQLStore, migrate, store_migrations
 from chatrack.sql.tables import feedback, metadata, usage
+from tests.support.concurrent_open import open_at_once
 from tests.support.databases import KINDS, new_database
-from tests.support.opening import open_at_once
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
 MINE = RequestContext(user=LOCAL_USER, request_id="req_test")
@@ -105,11 +105,11 @@ async def test_a_migration_of_another_process_that_is_seen_half_done_is_waited_f
 
 async def test_ten_processes_that_start_at_once_migrate_once(url):
     databases = [Database(url) for _ in range(10)]
-    for one in databases:
-        await one.start()
-    results = await asyncio.gather(*(migrate(store_migrations(one)) for one in databases))
-    for one in databases:
-        await one.stop()
+    for database in databases:
+        await database.start()
+    results = await asyncio.gather(*(migrate(store_migrations(database)) for database in databases))
+    for database in databases:
+        await database.stop()
     assert sorted(results, key=str) == [(HEAD, HEAD)] * 9 + [(None, HEAD)]
 
 
@@ -171,15 +171,15 @@ async def test_usage_of_another_user_is_not_replaced(store, database):
 async def test_a_thread_leaves_nothing_behind_but_what_was_used(store, database):
     attachment = FileAttachment(id=new_id("attachment"), name="a", mime_type="text/plain")
     await store.save_attachment(attachment, MINE)
-    one, other = item("thr_1"), item("thr_2")
+    first, second = item("thr_1"), item("thr_2")
     claimed = attachment.model_copy(update={"thread_id": "thr_1"})
-    lease = await begin(store, one, attachments=[claimed])
-    pause = PauseRecord(thread_id="thr_1", item_id=one.id, turn_id="trn_1", kind="x", created_at=1)
+    lease = await begin(store, first, attachments=[claimed])
+    pause = PauseRecord(thread_id="thr_1", item_id=first.id, turn_id="trn_1", kind="x", created_at=1)
     await store.write(lease, pauses=[pause])
-    await store.save_feedback("thr_1", [one.id], "positive", MINE)
+    await store.save_feedback("thr_1", [first.id], "positive", MINE)
     used = UsageRecord(turn_id=lease.turn_id, agent="a", model="m", thread_id="thr_1", created_at=1)
     await store.end_turn(lease, usage=[used])
-    await begin(store, other, thread_id="thr_2")
+    await begin(store, second, thread_id="thr_2")
     await store.delete_thread("thr_1", MINE)
     left = {}
     for table in metadata.tables.values():

@@ -27,7 +27,7 @@ async def make_tables(url: str) -> None:
 
 @pytest.fixture(scope="module", params=KINDS)
 def url(request, tmp_path_factory) -> Iterator[str]:
-    """One database of each kind for all tests: they have to get along in it."""
+    """One database of each kind for all tests: none may depend on what is in it."""
     with new_database(request.param, tmp_path_factory.mktemp("store")) as made:
         asyncio.run(make_tables(made))
         yield made

@@ -1,4 +1,4 @@
-"""What is kept about users in tables, over every kind of database: in parts, in order, and whole batches."""
+"""What tables hold about users, over every kind of database: in parts, in order, and in whole batches."""
 
 import contextlib
 import json
@@ -70,7 +70,7 @@ async def remove_all(batches) -> dict[str, int]:
 
 
 async def everything_of(*sources: TableData) -> list[UserRecord]:
-    """What is kept about the two others."""
+    """Return what the tables hold about the two other users."""
     others = [User(id="ada"), User(id="bob", tenant_id="acme")]
     return [record for user in others for data in sources async for record in data.export(user)]
 
@@ -140,7 +140,7 @@ async def test_text_is_sorted_by_bytes_whatever_the_language_of_the_database(tmp
         try:
             await make_tables(database)
             ids = ["thr_a", "thr_B", "thr-c", "thr_é", "THR_a", "thr_1", *(f"thr_{n}x" for n in range(200))]
-            await put(database, [thread(one, *OWNER.values()) for one in ids])
+            await put(database, [thread(thread_id, *OWNER.values()) for thread_id in ids])
             assert await ids_of(store_data(database), "thread") == sorted(ids)
             assert await remove_all(store_data(database).purge(ADA)) == {"thread": len(ids)}
         finally:

@@ -1,4 +1,4 @@
-"""What tools and actions show: widgets, client tools, questions; stored by the turn, and nothing hidden leaks."""
+"""Events of tools and actions: widgets, client tools, questions; the turn stores them, and nothing hidden leaks."""
 
 import json
 

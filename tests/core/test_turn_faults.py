@@ -1,4 +1,4 @@
-"""A turn whose surroundings fail: the thread is given back, the reader is told, and other turns go on."""
+"""A turn whose store or model fails: its thread is released, the reader gets an error, and other turns go on."""
 
 import asyncio
 
@@ -51,12 +51,12 @@ async def test_an_unfinished_item_that_cannot_be_saved_holds_up_nobody_else(conf
             return take_dirty(self)
 
         monkeypatch.setattr(TurnWriter, "take_dirty", fragile)
-        async with chat.stream("threads.create", input=message("one")) as one:
-            bad = (await anext(one))["thread"]["id"]
+        async with chat.stream("threads.create", input=message("one")) as stream:
+            bad = (await anext(stream))["thread"]["id"]
             thread, events = await chat.create("two")
             assert not errors_of(events)
             assert len(answer_of(events).split()) == 60
-            rest = [event async for event in one]
+            rest = [event async for event in stream]
         assert not errors_of(rest)
         assert len((await chat.answers(bad))[0].split()) == 60
         assert thread != bad

@@ -1,4 +1,4 @@
-"""Defects of the libraries underneath that leave no trace in a conversation."""
+"""Defects of libraries that leave no trace in a conversation."""
 
 from typing import Any
 

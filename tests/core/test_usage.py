@@ -1,4 +1,4 @@
-"""Tokens are noted for each turn, agent and model, as far as the provider tells."""
+"""Tokens are counted for each turn, agent and model, as far as the provider reports them."""
 
 from sqlalchemy import select
 from structlog.testing import capture_logs

@@ -1,4 +1,4 @@
-"""Fixtures of the tests that run whole processes."""
+"""Fixtures of the tests that run servers in their own processes."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,20 +12,20 @@ from tests.support.process import Processes, Upstream, processes
 
 @pytest.fixture(params=KINDS)
 def kind(request: pytest.FixtureRequest) -> str:
-    """Every kind of database; tests to which it makes no difference say `only_sqlite`."""
+    """Every kind of database; tests that do not depend on it use `only_sqlite`."""
     return str(request.param)
 
 
 @pytest.fixture
 def started(tmp_path: Path, store_url: str) -> Iterator[Processes]:
-    """Starts processes; none of them outlives the test, nor its database."""
+    """Starts processes, which end before the database is dropped."""
     with processes(tmp_path) as starter:
         yield starter
 
 
 @pytest.fixture
 async def provider(started: Processes) -> Upstream:
-    """The fake OpenAI, in a process of its own."""
+    """The fake OpenAI, in its own process."""
     return await started.upstream()
 
 

@@ -1,4 +1,4 @@
-"""The config that compose.yaml uses, alone in a folder, with nothing but `DATABASE_URL`."""
+"""The config of compose.yaml, alone in a folder, with `DATABASE_URL`."""
 
 import shutil
 from pathlib import Path

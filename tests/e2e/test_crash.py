@@ -1,4 +1,4 @@
-"""A server that dies without a word while it answers."""
+"""A server that is killed while it answers."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""A PostgreSQL server that goes away under running turns, and comes back."""
+"""A PostgreSQL server that stops during turns, and starts again."""
 
 import asyncio
 import contextlib
@@ -56,7 +56,7 @@ class Talk:
 
     @property
     def acknowledged(self):
-        """The items that the client was told are done."""
+        """The items whose `thread.item.done` was received."""
         events = [*self.before, *self.events]
         return [event["item"] for event in events if event["type"] == "thread.item.done"]
 
@@ -74,7 +74,7 @@ class Talk:
         return len(await self.chat.items(self.thread)) == 4
 
     async def release(self, provider):
-        """Let the model go on with this answer."""
+        """Let the model continue this answer."""
         await provider.release(f" {self.number}.1 ")
 
 
@@ -212,7 +212,7 @@ async def test_a_database_that_answers_nothing_for_a_while_costs_no_turn(
 
 
 async def connections(cluster):
-    """Count those that Chatrack has, none of which keeps a transaction open."""
+    """Return the number of Chatrack's connections, none of which keeps a transaction open."""
     rows = await cluster.fetch("SELECT state FROM pg_stat_activity WHERE application_name = 'chatrack'")
     assert "idle in transaction" not in {row["state"] for row in rows}
     return len(rows)

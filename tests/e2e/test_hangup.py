@@ -1,4 +1,4 @@
-"""A client that goes away in the middle of an answer."""
+"""A client that disconnects in the middle of an answer."""
 
 import asyncio
 import socket
@@ -11,7 +11,7 @@ from tests.support.serving import answer_of, message
 from tests.support.waiting import until_idle, until_turns
 
 ENDLESS = {"model": "fake-n90000-d20", "tools": "[]"}
-"""A model that is in the middle of its answer until somebody hangs up."""
+"""A model whose answer does not end before its reader hangs up."""
 
 
 @over_apis_and_stores

@@ -1,4 +1,4 @@
-"""What is sent while there is nothing to say."""
+"""Comments that are sent while a stream is silent."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A server that is paused for longer than its lease, and wakes up late."""
+"""A server that is paused for longer than its lease lasts."""
 
 import asyncio
 import signal

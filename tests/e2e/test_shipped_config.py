@@ -16,13 +16,13 @@ as_it_stands = only_sqlite("it is what is shipped")
 
 @pytest.fixture(autouse=True)
 def fresh(started):
-    """What is shipped is run as it is installed."""
+    """Run the installed script."""
     started.fresh = True
 
 
 @pytest.fixture
 def shipped(tmp_path, kind, store_url):
-    """The shipped config in a folder where there is nothing else; another store takes one name and one table."""
+    """The shipped config, alone in a folder; for another store, with its name and its table."""
     folder = tmp_path / "alone"
     folder.mkdir()
     path = shutil.copy(ROOT / "config.toml", folder / "config.toml")
@@ -62,7 +62,7 @@ async def test_the_shipped_config_serves_a_conversation_that_survives_a_restart(
 
 
 def curl(url, body):
-    """Do as a reader of the guide does."""
+    """Send a request with curl, as the guide does."""
     command = [
         "curl", "--silent", "--show-error", "--no-buffer", "--noproxy", "*", "--max-time", "60",
         f"{url}/chatkit/api", "-H", "Content-Type: application/json", "-d", json.dumps(body),

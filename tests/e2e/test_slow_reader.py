@@ -89,7 +89,7 @@ def rest_of(sock, until=None):
 
 
 def unchunked(response):
-    """The body of a response whose transfer encoding is chunked."""
+    """Return the body of a response in chunked transfer encoding."""
     rest, body = response.partition(b"\r\n\r\n")[2], bytearray()
     while True:
         size, _, rest = rest.partition(b"\r\n")

@@ -55,7 +55,7 @@ class Plugin:
 
 @pytest.fixture
 def unsteady(tmp_path, configure):
-    """A config and an environment with a plugin that starts so many times well, and then does not."""
+    """A config and an environment with a plugin that starts a number of times, and then fails."""
 
     def configure_unsteady(good, then="raise"):
         config = configure(
@@ -73,7 +73,7 @@ def starts(tmp_path):
 
 
 async def get(server, path="/health"):
-    """Ask over a connection of its own."""
+    """Send a request over a new connection, and return the status."""
     async with server.http() as http:
         return (await http.get(path)).status_code
 

@@ -1,4 +1,4 @@
-"""The provider contract through LiteLLM's proxy: what people run who have many providers behind one address."""
+"""The provider contract through LiteLLM's proxy, as deployments with many providers use it."""
 
 import pytest
 

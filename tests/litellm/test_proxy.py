@@ -1,4 +1,4 @@
-"""The proxy passes on what the fake upstream says: what tests that stand behind it build on."""
+"""The proxy passes on what the fake upstream sends, which the tests behind it depend on."""
 
 import json
 
@@ -24,7 +24,7 @@ async def client(litellm):
 
 
 async def streamed(client, text, **options):
-    """The choices of the chunks of an answer."""
+    """Return the choices of the chunks of an answer."""
     stream = await client.chat.completions.create(
         messages=[{"role": "user", "content": text}], stream=True, **options
     )

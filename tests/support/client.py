@@ -1,4 +1,4 @@
-"""Talking to servers that are processes of their own."""
+"""Clients of servers in other processes."""
 
 import contextlib
 import json
@@ -36,7 +36,7 @@ async def say_when_free(chat: Chat, thread_id: str, text: str) -> tuple[int, lis
 async def answering(
     chat: Chat, deltas: int = 5
 ) -> AsyncIterator[tuple[AsyncIterator[dict[str, Any]], list[Any]]]:
-    """Begin a thread and read until the answer is under way; give the stream, and the events so far."""
+    """Begin a thread and read until some of the answer has arrived; yield the stream and the events so far."""
     async with chat.stream("threads.create", input=message("hello")) as stream:
         events = [await anext(stream)]
         while sum(map(is_delta, events)) < deltas:
@@ -46,11 +46,11 @@ async def answering(
 
 @contextlib.contextmanager
 def connect(server: Server, *, receive_buffer: int | None = None) -> Iterator[socket.socket]:
-    """A bare connection to a server.
+    """Yield a plain TCP connection to a server.
 
     Args:
         server: the server.
-        receive_buffer: how many bytes the kernel keeps for a reader that does not read.
+        receive_buffer: the bytes that the kernel buffers for a reader that does not read.
     """
     with socket.socket() as sock:
         if receive_buffer is not None:
@@ -61,7 +61,7 @@ def connect(server: Server, *, receive_buffer: int | None = None) -> Iterator[so
 
 
 def create_request(text: str = "hello") -> bytes:
-    """The bytes of a request that begins a thread."""
+    """Return the bytes of a request that begins a thread."""
     body = json.dumps({"type": "threads.create", "params": {"input": message(text)}}).encode()
     head = (
         "POST /chatkit/api HTTP/1.1",
@@ -73,15 +73,15 @@ def create_request(text: str = "hello") -> bytes:
 
 
 def events_in(body: str) -> list[dict[str, Any]]:
-    """The events of a whole stream."""
+    """Return the events of a complete stream."""
     return [json.loads(line[6:]) for line in body.splitlines() if line.startswith("data: ")]
 
 
 def deltas_of(events: Iterable[dict[str, Any]]) -> str:
-    """The text that a client was shown while it was being written."""
+    """Return the text of all text deltas."""
     return "".join(event["update"]["delta"] for event in events if is_delta(event))
 
 
 def words(count: int) -> str:
-    """The plain answer of the fake upstream."""
+    """Return the plain answer of the fake upstream."""
     return "".join(f"w{number} " for number in range(count))

@@ -14,6 +14,6 @@ def advance(seconds: float) -> None:
 
 
 async def run_what_is_ready(steps: int = 100) -> None:
-    """Let other tasks take many steps: what was sent over loopback sockets arrives and is dealt with."""
+    """Let other tasks run for some steps: what was sent over loopback sockets arrives and is handled."""
     for _ in range(steps):
         await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of the test's own, to be stopped, started again and frozen."""
+"""A PostgreSQL server for one test, which can stop, start and freeze it."""
 
 import contextlib
 import os
@@ -21,19 +21,19 @@ from tests.support.process import START, STOP
 from tests.support.waiting import LIMIT, until
 
 FAST = signal.SIGINT
-"""What `pg_ctl stop -m fast` sends: roll back, say goodbye."""
+"""What `pg_ctl stop -m fast` sends: roll back, and close connections in order."""
 
 IMMEDIATE = signal.SIGQUIT
-"""What `pg_ctl stop -m immediate` sends: be gone, and recover later."""
+"""What `pg_ctl stop -m immediate` sends: exit at once, and recover at the next start."""
 
 _USER = "chatrack"
 _DATABASE = "postgres"
 _UNPRIVILEGED = ("postgres", "nobody")
-"""PostgreSQL does not run as root; one of these does it then."""
+"""Accounts that run it if the tests run as root, which PostgreSQL refuses."""
 
 
 class Cluster:
-    """A server on a free port, with one user, who has a password.
+    """A PostgreSQL server on a free port, with a user that has a password.
 
     Args:
         folder: for its files; the user that it runs as owns it.
@@ -67,7 +67,7 @@ class Cluster:
         ).render_as_string(hide_password=False)
 
     def create(self) -> None:
-        """Make its files."""
+        """Create its data folder."""
         secret = self._folder / "password"
         secret.write_text(self.password)
         secret.chmod(0o644)
@@ -75,7 +75,7 @@ class Cluster:
                   "--encoding", "UTF8", "--no-locale", "--pgdata", self._folder / "data")  # fmt: skip
 
     async def start(self) -> None:
-        """Start it and wait until it answers."""
+        """Start it, and wait until it accepts queries."""
         self._process = self._spawn()
 
         async def answers() -> bool:
@@ -90,14 +90,14 @@ class Cluster:
         await until(answers, START, self._log.read_text)
 
     async def stop(self, how: signal.Signals = FAST) -> None:
-        """Stop it and wait until it is gone: `FAST` or `IMMEDIATE`."""
+        """Stop it with `FAST` or `IMMEDIATE`, and wait until it has exited."""
         process = self._process
         assert process is not None
         process.send_signal(how)
         await until(lambda: process.poll() is not None, STOP, self._log.read_text)
 
     def freeze(self) -> None:
-        """Let it take connections and answer nothing, like a machine that has other things to do."""
+        """Let it accept connections and answer nothing, as an overloaded machine does."""
         assert self._process is not None
         pid = self._process.pid
         os.kill(pid, signal.SIGSTOP)
@@ -107,14 +107,14 @@ class Cluster:
             os.kill(child, signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let it go on."""
+        """Let it answer again."""
         for pid in self._frozen:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
         self._frozen = []
 
     async def fetch(self, statement: str) -> list[Any]:
-        """Give the rows of a query, over a connection of its own."""
+        """Return the rows of a query, over a new connection."""
         connection = await asyncpg.connect(
             host="127.0.0.1",
             port=self._port,
@@ -129,7 +129,7 @@ class Cluster:
             await connection.close(timeout=LIMIT)
 
     def kill(self) -> None:
-        """End it, whatever state it is in."""
+        """Stop it, whatever state it is in."""
         self.thaw()
         if self._process is None or self._process.poll() is not None:
             return
@@ -179,7 +179,7 @@ class Cluster:
 
 @contextlib.contextmanager
 def new_cluster() -> Iterator[Cluster]:
-    """Make a server that is not started yet; in the end nothing of it is left. Skips the test if it cannot be."""
+    """Create a server that is not started yet, and remove it in the end; skip the test if it cannot be created."""
     programs = _programs()
     if programs is None:
         pytest.skip("PostgreSQL's initdb is not installed")

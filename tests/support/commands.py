@@ -1,4 +1,4 @@
-"""Commands as an operator runs them, in this process or in one of their own."""
+"""Commands as an operator runs them, in this process or in a new one."""
 
 import contextlib
 import logging
@@ -21,12 +21,12 @@ from tests.support.waiting import LIMIT, PROCESS_LIMIT
 EXECUTABLE = Path(sys.executable).with_name("chatrack")
 
 CLEAN = dict.fromkeys(("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_DEFAULT_MODEL", "LOG_LEVEL"))
-"""Variables that the tester's own environment must not bring in."""
+"""Variables of the tester's environment that must not affect commands."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a command ended.
+    """The result of a command.
 
     Args:
         code: its exit code.
@@ -40,7 +40,7 @@ class Outcome:
 
 
 def run(*args: str, env: dict[str, str | None] | None = None) -> Outcome:
-    """Run a command in this process; logging and signal handlers are as before afterwards."""
+    """Run a command in this process; restore logging and signal handlers afterwards."""
     with _stopped_after(LIMIT), _same_logging():
         result = CliRunner().invoke(main, list(args), env={**CLEAN, **(env or {})})
     err = result.stderr
@@ -50,7 +50,7 @@ def run(*args: str, env: dict[str, str | None] | None = None) -> Outcome:
 
 
 def run_process(*args: str, cwd: Path, env: dict[str, str] | None = None) -> Outcome:
-    """Run a command in a process of its own, in a folder."""
+    """Run a command in a new process, in a folder."""
     environ = {name: value for name, value in os.environ.items() if name not in CLEAN}
     done = subprocess.run(
         [str(EXECUTABLE), *args],
@@ -65,7 +65,7 @@ def run_process(*args: str, cwd: Path, env: dict[str, str] | None = None) -> Out
 
 
 def mistake_of(outcome: Outcome) -> str:
-    """Give the one line that a refused command wrote to stderr."""
+    """Return the single line that a refused command wrote to stderr."""
     assert "Traceback" not in outcome.err, outcome.err
     lines = outcome.err.splitlines()
     assert len(lines) == 1, outcome.err or f"exit code {outcome.code}, nothing on stderr"

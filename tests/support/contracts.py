@@ -1,4 +1,4 @@
-"""Contracts of `chatrack.testing`, run as an author would: by a pytest of their own, apart from this repository."""
+"""Contracts of `chatrack.testing`, run as an author runs them: in a new process, outside of this repository."""
 
 import os
 import re
@@ -21,7 +21,7 @@ filterwarnings =
 
 
 class ContractRun:
-    """What became of the tests of a file.
+    """The results of a test file.
 
     Args:
         output: what pytest printed.

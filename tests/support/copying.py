@@ -1,4 +1,4 @@
-"""Configs over databases of their own, to copy from and to."""
+"""Configs over new databases, to copy from and to."""
 
 import contextlib
 import json
@@ -18,7 +18,7 @@ class Configs:
 
     Args:
         folder: where they are.
-        stack: what the databases live as long as.
+        stack: drops the databases when it is closed.
     """
 
     def __init__(self, folder: Path, stack: contextlib.ExitStack) -> None:
@@ -27,7 +27,7 @@ class Configs:
         self.urls: dict[str, str] = {}
 
     def database(self, name: str, kind: str = "sqlite") -> str:
-        """Make a database, and give its URL."""
+        """Create a database, and return its URL."""
         folder = self.folder / f"{name}-database"
         folder.mkdir()
         self.urls[name] = self._stack.enter_context(new_database(kind, folder))
@@ -71,7 +71,7 @@ class Configs:
 
 @contextlib.contextmanager
 def configs(folder: Path) -> Iterator[Configs]:
-    """Give a writer of configs; in the end their databases are gone."""
+    """Yield a writer of configs; drop their databases in the end."""
     with contextlib.ExitStack() as stack:
         yield Configs(folder, stack)
 

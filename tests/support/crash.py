@@ -1,4 +1,4 @@
-"""`chatrack` in a process that kills itself before a given statement, as a crash at the worst moment would."""
+"""`chatrack` in a process that kills itself before a given statement."""
 
 import os
 import signal
@@ -12,14 +12,14 @@ from tests.support.waiting import PROCESS_LIMIT
 
 
 def run_killed(*args: str, folder: Path, before: str = "", nth: int = 1, rows: int = 3) -> tuple[int, str]:
-    """Run a command in a process of its own, and have it killed on the way.
+    """Run a command in a new process that kills itself on the way.
 
     Args:
         args: the command.
         folder: where its output goes.
-        before: how the statement begins that it does not live to run; `COMMIT` is one, and nothing is none.
-        nth: the how-manieth of those.
-        rows: how many rows `copy` puts into a batch.
+        before: the beginning of the statement before which it is killed; `COMMIT` counts as a statement. Not killed if empty.
+        nth: which of these statements, counted from 1.
+        rows: the rows of a batch of `copy`.
 
     Returns:
         The exit code, -9 if it was killed, and the output.
@@ -32,7 +32,7 @@ def run_killed(*args: str, folder: Path, before: str = "", nth: int = 1, rows: i
 
 
 def start(*args: str, folder: Path, before: str = "", nth: int = 1, rows: int = 3) -> Any:
-    """Start a command in a process of its own; its output goes to `command.log` in the folder."""
+    """Start a command in a new process; its output goes to `command.log` in the folder."""
     process = context.Process(target=_be, args=(args, str(folder / "command.log"), before, nth, rows))
     process.start()
     return process

@@ -1,4 +1,4 @@
-"""Databases for tests: an empty one of each kind, gone afterwards; a kind whose server does not answer is skipped."""
+"""Empty databases of each kind for tests; skips tests of a kind whose server does not answer."""
 
 import contextlib
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ __all__ = [
 
 @contextlib.contextmanager
 def new_database(kind: str, folder: Path) -> Iterator[str]:
-    """Make an empty database and give its URL, or skip the test.
+    """Create an empty database and yield its URL, or skip the test.
 
     Args:
         kind: one of `KINDS`.
@@ -61,4 +61,4 @@ over_apis_and_stores = pytest.mark.parametrize(
         *((kind, "responses") for kind in SERVERS),
     ],
 )
-"""Run a test over both of OpenAI's APIs, and over every kind: stores do not know of APIs, so one does for the others."""
+"""Run a test over both of OpenAI's APIs, and over every kind of database with one of them: stores do not depend on APIs."""

@@ -1,7 +1,7 @@
-"""Starting commands quickly: a process that has imported what they need forks, and the child is the command.
+"""Fast starts of commands: they are forked from a process that has imported what they need.
 
-What the child does is what the installed script, or `python -m`, does; importing is nine tenths of a start, and
-a suite starts hundreds of servers. A few tests run the script itself.
+The child does what the installed script, or `python -m`, does. Imports are nine tenths of a start, and the tests
+start hundreds of servers. A few tests run the installed script.
 """
 
 import multiprocessing
@@ -40,9 +40,9 @@ _PRELOADED = [
     "truststore",
     "uvicorn.lifespan.off",
     "uvicorn.loops.uvloop",
-    "tests.support.warm",  # the last
+    "tests.support.freeze_gc",  # the last one: it freezes what the others have created
 ]
-"""What servers import, also late: names that are not there are not missed."""
+"""What servers import, also late; names that cannot be imported are ignored."""
 
 context = multiprocessing.get_context("forkserver")
 context.set_forkserver_preload(_PRELOADED)

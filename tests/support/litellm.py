@@ -1,6 +1,6 @@
-"""LiteLLM's proxy in front of the fake upstream: a gateway as others run it, not one that we wrote.
+"""LiteLLM's proxy in front of the fake upstream: a real gateway.
 
-It takes seconds to start, so all tests of a run share one, whichever worker runs them.
+It takes seconds to start, so all workers of a run share one.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from tests.support.process import ROOT, START, Process
 LITELLM = ROOT / ".litellm" / "bin" / "litellm"
 
 KEY = "sk-litellm-master"
-"""What clients of the proxy show; it does not start without one."""
+"""The key of the proxy; it does not start without one."""
 
 STREAMED = ("fake", "fake-d20")
 """Models whose Responses are streamed as they come; those of models that the config does not name, the proxy collects
@@ -31,7 +31,7 @@ first."""
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A running proxy. It knows every model whose name begins with `fake`, and asks the fake upstream once.
+    """A running proxy, which serves every model whose name begins with `fake` and does not retry.
 
     The fake upstream is shared as well: its counters and its requests are those of all tests, and requests
     are told apart by a label in the name of the model.
@@ -49,7 +49,7 @@ class Proxy:
 
 @pytest.fixture(scope="session")
 def litellm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
-    """The proxy of this run. Skips the test if LiteLLM is not installed."""
+    """The proxy of this run; skips the test if LiteLLM is not installed."""
     if not LITELLM.exists():
         pytest.skip("LiteLLM is not installed; `make litellm` installs it")
     folder = tmp_path_factory.getbasetemp()
@@ -61,9 +61,9 @@ def litellm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
 
 @contextlib.contextmanager
 def shared_proxy(folder: Path) -> Iterator[Proxy]:
-    """Give the proxy of everybody who names the same folder: the first to come starts it.
+    """Yield the proxy that all processes share that name the same folder.
 
-    Whoever started it ends it, after the others have left.
+    The first one starts it, and stops it after the others have left.
 
     Args:
         folder: for its files and its logs; made if need be.
@@ -85,7 +85,7 @@ def shared_proxy(folder: Path) -> Iterator[Proxy]:
 
 @contextlib.contextmanager
 def running_proxy(folder: Path) -> Iterator[Proxy]:
-    """Start a fake upstream and the proxy; in the end neither is left.
+    """Start a fake upstream and the proxy, and stop both in the end.
 
     Args:
         folder: for the config, and for `litellm.log` and `upstream.log`.
@@ -156,6 +156,6 @@ def _wait_until_ready(process: Process, url: str) -> None:
 
 
 def _close(address: Path, users: int) -> None:
-    """Wait until the others have left, and let nobody in any more."""
+    """Wait until the others have left, and withdraw the address."""
     fcntl.flock(users, fcntl.LOCK_EX)
     address.unlink()

@@ -1,4 +1,4 @@
-"""PluginManager that are really installed for a test: distributions in a folder of its own on the path."""
+"""Plugins that are really installed for a test: distributions in a folder on the path."""
 
 import contextlib
 import importlib
@@ -35,7 +35,7 @@ def tools(self):
         return "done"
     return [{name}]
 """
-"""A body that gives one tool; to be formatted with its `name`."""
+"""A body that registers one tool; to be formatted with its `name`."""
 
 AUTHENTICATOR = """
 @hookimpl
@@ -45,14 +45,14 @@ def authenticators(self):
             return User(id="somebody")
     return [Everyone()]
 """
-"""A body that gives a way in."""
+"""A body that registers an authenticator."""
 
 
 class Site:
     """A folder of installed distributions, on `sys.path`.
 
     Args:
-        folder: where they are; give it as `PYTHONPATH` to a subprocess that is to find them too.
+        folder: where they are; the `PYTHONPATH` of a subprocess that is to find them.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -119,7 +119,7 @@ class Site:
         importlib.invalidate_caches()
 
     def imported(self, name: str) -> ModuleType | None:
-        """Give the module of a plugin, if somebody has imported it."""
+        """Return the module of a plugin, or None if it is not imported."""
         return sys.modules.get(f"fake_{name}")
 
     def forget(self) -> None:

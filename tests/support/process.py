@@ -1,4 +1,4 @@
-"""Chatrack and the fake upstream as processes of their own: what signals, crashes and restarts are tried on."""
+"""Chatrack and the fake upstream in their own processes, for tests of signals, crashes and restarts."""
 
 import contextlib
 import os
@@ -37,7 +37,7 @@ _LEVELS = ("[warning", "[error", "[critical")
 
 
 class Process:
-    """A process with its output in a file. It leads a session of its own, so that none of its children survives.
+    """A process with its output in a file. It leads a session, so that none of its children survives.
 
     Args:
         command: what to run.
@@ -75,7 +75,7 @@ class Process:
 
     @property
     def running(self) -> bool:
-        """Whether it has not ended yet."""
+        """Whether it is still running."""
         return self._process.poll() is None
 
     def log(self) -> str:
@@ -83,21 +83,21 @@ class Process:
         return self._log.read_text(encoding="utf-8", errors="replace")
 
     def send(self, number: int) -> None:
-        """Send it a signal; to it alone, not to its children."""
+        """Send a signal to the process, not to its children."""
         self._process.send_signal(number)
 
     async def wait(self, seconds: float = STOP) -> int:
-        """Wait until it has ended; give its exit code."""
+        """Wait until it has exited, and return its exit code."""
         await until(lambda: not self.running, seconds, lambda: f"it is still running:\n{self.log()}")
         return int(self._process.returncode)
 
     async def stop(self, number: int = signal.SIGTERM, seconds: float = STOP) -> int:
-        """Send a signal and wait until it has ended; give its exit code."""
+        """Send a signal, wait until it has exited, and return its exit code."""
         self.send(number)
         return await self.wait(seconds)
 
     def kill(self) -> None:
-        """End it and all its children, whatever state they are in."""
+        """Kill it and all its children, whatever state they are in."""
         for number in (signal.SIGKILL, signal.SIGCONT):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, number)
@@ -117,7 +117,7 @@ class Server(Process):
     """`chatrack serve` on a free port."""
 
     async def ready(self) -> "Server":
-        """Wait until it is able to serve."""
+        """Wait until `/ready` says that it can serve."""
         self.url = await self._find_url(_URL)
         async with self.http() as http:
 
@@ -150,17 +150,17 @@ class Server(Process):
         return sorted(int(pid) for pid in listed.split())
 
     async def ready_workers(self, count: int) -> list[int]:
-        """Wait until so many workers serve; give their process ids."""
+        """Wait until a number of workers serve, and return their process ids."""
         await until(lambda: len(_URL.findall(self.log())) >= count, START, self.log)
         return await until(
             lambda: (found := self.workers()) and len(found) == count and found, START, self.log
         )
 
     def assert_clean(self, *expected: str) -> None:
-        """Assert that nothing went wrong without being meant to.
+        """Assert that the log has no unexpected warning or error.
 
         Args:
-            expected: a warning or an error that holds one of these is meant.
+            expected: warnings and errors with one of these texts are expected.
         """
         log = self.log()
         for text in _NEVER:
@@ -188,11 +188,11 @@ class Upstream(Process):
             return dict((await http.get(address)).json())
 
     async def release(self, text: str = "") -> None:
-        """Let the answers go on that it holds back, to requests with a text; those that begin later too."""
+        """Continue the answers that it holds back, also later ones, to requests with a text."""
         await self._post("/__release", text)
 
     async def reset(self) -> None:
-        """Set its counters to zero, and have it hold answers back again."""
+        """Reset its counters, and let it hold answers back again."""
         await self._post("/__reset")
 
     async def _post(self, path: str, content: str = "") -> None:
@@ -213,7 +213,7 @@ class Upstream(Process):
 
 
 class Processes:
-    """Starts processes and ends them all.
+    """Starts processes, and kills them all in the end.
 
     Args:
         folder: for their output.
@@ -249,7 +249,7 @@ class Processes:
         return await self._start(Upstream, command, ROOT, {}).ready()
 
     def kill(self) -> None:
-        """End all."""
+        """Kill all processes."""
         for process in self._started:
             process.kill()
 
@@ -262,7 +262,7 @@ class Processes:
 
 
 def install(folder: Path, name: str, source: str) -> dict[str, str]:
-    """Install a plugin for the processes that are started with what this gives.
+    """Install a plugin for processes that are started with the returned environment.
 
     Args:
         folder: where to; other plugins may be there already.
@@ -281,7 +281,7 @@ def install(folder: Path, name: str, source: str) -> dict[str, str]:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process runs; one that nobody has buried yet does not."""
+    """Return whether a process runs; a zombie does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] not in "ZX"
     except (FileNotFoundError, ProcessLookupError):
@@ -290,7 +290,7 @@ def alive(pid: int) -> bool:
 
 @contextlib.contextmanager
 def processes(folder: Path) -> Iterator[Processes]:
-    """Give a starter of processes; in the end none of them is left."""
+    """Yield a starter of processes; kill those that are left in the end."""
     started = Processes(folder)
     try:
         yield started
@@ -299,6 +299,6 @@ def processes(folder: Path) -> Iterator[Processes]:
 
 
 def _plain_environ() -> dict[str, str]:
-    """What any process needs, without a variable that would configure Chatrack or send its traffic elsewhere."""
+    """Return the environment that any process needs, without variables that configure Chatrack or a proxy."""
     kept = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ")
     return {"PYTHONUNBUFFERED": "1", **{name: os.environ[name] for name in kept if name in os.environ}}

@@ -1,4 +1,4 @@
-"""The contract of providers, over the fake upstream."""
+"""The provider contract over the fake upstream."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ WRONG_KEY = "sk-7d21e0b4-wrong"
 
 @contextlib.contextmanager
 def serving_beside() -> Iterator[Serving]:
-    """A fake upstream in a thread of its own: it lives longer than the loop of one test."""
+    """Yield a fake upstream that runs in a thread, and so outlives the event loop of a test."""
     started: Future[tuple[Serving, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
 
     async def run() -> None:
@@ -41,7 +41,7 @@ def serving_beside() -> Iterator[Serving]:
 
 @contextlib.asynccontextmanager
 async def provided(plugin_class: Any, name: str, **settings: Any) -> AsyncIterator[ModelProvider]:
-    """The provider that a plugin gives under a name, as long as the plugin lives."""
+    """Yield the provider that a plugin registers under a name, within the plugin's lifespan."""
     plugin = plugin_class(plugin_class.Settings(**settings))
     providers: Mapping[str, ModelProvider] = plugin.model_providers()
     async with plugin.lifespan():
@@ -52,7 +52,7 @@ class FakeContract(ProviderContract):
     """The contract for a provider whose models are the fake upstream's."""
 
     def opened(self, url: str, key: str) -> AbstractAsyncContextManager[ModelProvider]:
-        """Make the provider with a base URL and a key."""
+        """Open the provider with a base URL and a key."""
         raise NotImplementedError
 
     @pytest.fixture(scope="class")

@@ -1,4 +1,4 @@
-"""A plugin whose tools note that they ran: `notes`."""
+"""The plugin `notes`, whose tools record that they ran."""
 
 from tests.support.plugins import Site
 
@@ -49,12 +49,12 @@ class Plugin:
 
 
 def install(site: Site) -> None:
-    """Install it; `ran` tells what its tools were asked."""
+    """Install the plugin; `ran` returns the calls of its tools."""
     site.install_source("notes", SOURCE)
 
 
 def ran(site: Site) -> list[tuple[object, ...]]:
-    """Give the calls of its tools so far, each a name and what it was asked."""
+    """Return the calls of its tools so far, each a name and the arguments."""
     module = site.imported("notes")
     assert module is not None
     calls: list[tuple[object, ...]] = module.RAN

@@ -1,4 +1,4 @@
-"""Rows about users, written straight into the tables: ids and times are known to the microsecond."""
+"""Rows of users, written directly into the tables, with known ids and times."""
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +15,7 @@ from chatrack_todo_tools.tables import todos
 from tests.support.databases import PLUGINS, store_tables
 
 TABLES = [threads, items, attachments, feedback, pauses, leases, usage, todos]
-"""Those before others that the others refer to."""
+"""Tables in the order of their foreign keys."""
 
 SECOND = 1_000_000
 MOMENT = 1_767_323_045 * SECOND
@@ -25,7 +25,7 @@ Rows = Sequence[tuple[Table, Mapping[str, Any]]]
 
 
 def thread(thread_id: str, tenant: str, user: str, **changes: Any) -> tuple[Table, dict[str, Any]]:
-    """A row of a thread."""
+    """Return a row of a thread."""
     row = {
         "id": thread_id,
         "tenant_id": tenant,
@@ -43,7 +43,7 @@ def thread(thread_id: str, tenant: str, user: str, **changes: Any) -> tuple[Tabl
 
 
 def item(thread_id: str, seq: int, tenant: str, user: str, **changes: Any) -> tuple[Table, dict[str, Any]]:
-    """A row of an item of a thread."""
+    """Return a row of an item of a thread."""
     row = {
         "thread_id": thread_id,
         "seq": seq,
@@ -64,7 +64,7 @@ def item(thread_id: str, seq: int, tenant: str, user: str, **changes: Any) -> tu
 def attachment(
     attachment_id: str, thread_id: str | None, tenant: str, user: str, **changes: Any
 ) -> tuple[Table, dict[str, Any]]:
-    """A row of an attachment."""
+    """Return a row of an attachment."""
     row = {
         "id": attachment_id,
         "tenant_id": tenant,
@@ -79,7 +79,7 @@ def attachment(
 def use(
     turn_id: str, tenant: str, user: str, *, agent: str = "helper", **changes: Any
 ) -> tuple[Table, dict[str, Any]]:
-    """A row of what a turn used."""
+    """Return a row of the usage of a turn."""
     row = {
         "turn_id": turn_id,
         "agent": agent,
@@ -98,7 +98,7 @@ def use(
 
 
 def todo(todo_id: str, tenant: str, user: str, **changes: Any) -> tuple[Table, dict[str, Any]]:
-    """A row of a todo."""
+    """Return a row of a todo."""
     row = {
         "id": todo_id,
         "tenant_id": tenant,
@@ -116,14 +116,14 @@ def todo(todo_id: str, tenant: str, user: str, **changes: Any) -> tuple[Table, d
 
 
 def everything(prefix: str, tenant: str, user: str) -> Rows:
-    """One or two rows of each kind; `prefix` tells their ids from those of others."""
-    one, two = f"thr_{prefix}B", f"thr_{prefix}a"
+    """Return one or two rows of each table, with a prefix in their ids."""
+    first, second = f"thr_{prefix}B", f"thr_{prefix}a"
     owner = {"tenant_id": tenant, "user_id": user}
     return [
-        # Of one moment, so that the ids decide: "B" before "a", as bytes go.
-        thread(two, tenant, user, title="Zwei", updated_at=MOMENT + 5 * SECOND),
+        # Of first moment, so that the ids decide: "B" before "a", as bytes go.
+        thread(second, tenant, user, title="Zwei", updated_at=MOMENT + 5 * SECOND),
         thread(
-            one,
+            first,
             tenant,
             user,
             title='Ünï "1" 🙂',
@@ -134,22 +134,22 @@ def everything(prefix: str, tenant: str, user: str) -> Rows:
             history_from=2,
             updated_at=MOMENT + 1,
         ),
-        item(one, 10, tenant, user, turn_id="trn_1", data='{"id":"msg_10","text":"tail"}'),
-        item(one, 2, tenant, user),
-        item(one, 3, tenant, user, type="hidden_context_item", hidden=True, origin='{"id":"resp_1"}'),
-        item(one, 11, tenant, user, uncommitted=True),
-        item(two, 1, tenant, user),
-        attachment(f"atc_{prefix}b", one, tenant, user),
-        attachment(f"atc_{prefix}A", one, tenant, user, data='{"id":"A","name":"x.png"}'),
+        item(first, 10, tenant, user, turn_id="trn_1", data='{"id":"msg_10","text":"tail"}'),
+        item(first, 2, tenant, user),
+        item(first, 3, tenant, user, type="hidden_context_item", hidden=True, origin='{"id":"resp_1"}'),
+        item(first, 11, tenant, user, uncommitted=True),
+        item(second, 1, tenant, user),
+        attachment(f"atc_{prefix}b", first, tenant, user),
+        attachment(f"atc_{prefix}A", first, tenant, user, data='{"id":"A","name":"x.png"}'),
         attachment(f"atc_{prefix}loose", None, tenant, user, created_at=MOMENT + 7),
         (
             feedback,
-            {"thread_id": one, "item_id": "msg_2", **owner, "kind": "positive", "created_at": MOMENT + 2},
+            {"thread_id": first, "item_id": "msg_2", **owner, "kind": "positive", "created_at": MOMENT + 2},
         ),
         (
             pauses,
             {
-                "thread_id": one,
+                "thread_id": first,
                 "item_id": "msg_10",
                 **owner,
                 "turn_id": "trn_1",
@@ -158,7 +158,7 @@ def everything(prefix: str, tenant: str, user: str) -> Rows:
                 "created_at": MOMENT + 3,
             },
         ),
-        (leases, {"thread_id": one, **owner, "turn_id": "trn_1", "fence": 3, "expires_at": 1}),
+        (leases, {"thread_id": first, **owner, "turn_id": "trn_1", "fence": 3, "expires_at": 1}),
         use(f"trn_{prefix}2", tenant, user, created_at=MOMENT + SECOND),
         use(f"trn_{prefix}9", tenant, user, agent="b"),
         use(f"trn_{prefix}9", tenant, user, agent="B", input_tokens=None),
@@ -168,19 +168,19 @@ def everything(prefix: str, tenant: str, user: str) -> Rows:
 
 
 def histories(database: Database) -> list[Migrations]:
-    """The histories of all tables there are."""
+    """Return the migrations of all tables."""
     plugin = TodoToolsPlugin(TodoToolsPlugin.Settings())
     return [store_migrations(database), plugin.migrations(database)]
 
 
 async def make_tables(database: Database) -> None:
-    """Make the tables of the store and those of the todos, in a database that is started."""
+    """Create the tables of the store and of todo_tools in a started database."""
     for history in histories(database):
         await migrate(history)
 
 
 async def put(database: Database, rows: Rows) -> None:
-    """Write rows, of whatever tables, into a database that is started."""
+    """Write rows of any tables into a started database."""
 
     async def work(connection: Any) -> None:
         for table in TABLES:
@@ -192,7 +192,7 @@ async def put(database: Database, rows: Rows) -> None:
 
 
 async def count(database: Database, tables: Iterable[Table] = TABLES, **where: Any) -> dict[str, int]:
-    """Count the rows of each table, by its short name; those that have certain values, if any are given."""
+    """Count the rows of each table with certain values, by the table's short name."""
     found = {}
     async with database.read() as connection:
         for table in tables:
@@ -203,7 +203,7 @@ async def count(database: Database, tables: Iterable[Table] = TABLES, **where: A
 
 
 def fill(url: str, *parts: Rows) -> None:
-    """Make the tables in a database, and write rows; outside of any event loop."""
+    """Create the tables in a database and write rows, outside of an event loop."""
 
     async def work() -> None:
         database = Database(url)
@@ -218,7 +218,7 @@ def fill(url: str, *parts: Rows) -> None:
 
 
 def counts(url: str, **where: Any) -> dict[str, int]:
-    """`count` outside of any event loop; tables without such rows are left out."""
+    """Run `count` outside of an event loop; tables without such rows are left out."""
 
     async def work() -> dict[str, int]:
         database = Database(url)
@@ -232,7 +232,7 @@ def counts(url: str, **where: Any) -> dict[str, int]:
 
 
 def config_of(kind: str, url: str, folder: Path, *plugins: str, extra: str = "") -> str:
-    """Write a config over a database, and give its path."""
+    """Write a config over a database, and return its path."""
     enabled = ", ".join(f'"{name}"' for name in (PLUGINS[kind], "demo_provider", "todo_tools", *plugins))
     path = folder / "config.toml"
     path.write_text(

@@ -1,4 +1,4 @@
-"""A database with something in every table, of two tenants and three users, and values that are easily spoilt."""
+"""A database with rows in every table, of two tenants and three users, and values that are easily corrupted."""
 
 import asyncio
 import json
@@ -28,18 +28,18 @@ TEXTS = (
 )
 
 IDS = ("a", "B", "A", "b", "Z", "z9", "_", "~", "10", "9")
-"""Ends of ids that databases sort in several ways."""
+"""Ends of ids that databases sort differently."""
 
 MEGABYTE = 1_000_000
 
 
 def fill(config: Path, *, count: int = 12, each: int = 5, large: bool = True) -> None:
-    """Make the tables of a config and fill them.
+    """Create the tables of a config and fill them.
 
     Args:
         config: the config file; its store is one of ours, and todo_tools is enabled.
-        count: how many threads.
-        each: how many items each of them has.
+        count: the number of threads.
+        each: the number of items of each thread.
         large: whether some items have a megabyte.
     """
     rows = _rows(count, each, large=large)
@@ -49,9 +49,9 @@ def fill(config: Path, *, count: int = 12, each: int = 5, large: bool = True) ->
         await migrate_all(assembly)
         async with connected(assembly):
             databases = {
-                table.name: one.value.database
-                for one in assembly.migrations
-                for table in one.value.tables.tables.values()
+                table.name: result.value.database
+                for result in assembly.migrations
+                for table in result.value.tables.tables.values()
             }
             for table, values in rows:
                 for start in range(0, len(values), 1000):
@@ -61,15 +61,15 @@ def fill(config: Path, *, count: int = 12, each: int = 5, large: bool = True) ->
 
 
 def contents(config: Path) -> dict[str, list[str]]:
-    """Give what is in all tables of a config, each table's rows sorted."""
+    """Return the rows of all tables of a config, sorted."""
     assembly = assemble(config)
 
     async def work() -> dict[str, list[str]]:
         found = {}
         async with connected(assembly):
-            for one in assembly.migrations:
-                for table in one.value.tables.sorted_tables:
-                    async with one.value.database.read() as connection:
+            for result in assembly.migrations:
+                for table in result.value.tables.sorted_tables:
+                    async with result.value.database.read() as connection:
                         rows = (await connection.execute(select(*table.columns))).all()
                     found[table.name] = sorted(map(repr, rows))
         return found

@@ -1,4 +1,4 @@
-"""What every store over a database server has to do. A plugin's tests import all of it and give a fixture `kind`."""
+"""Tests of every store over a database server. The tests of a plugin import all of them, and define a fixture `kind`."""
 
 import asyncio
 import contextlib
@@ -44,7 +44,7 @@ RUNNING = {
 }
 
 HUNTER = "hunter2"
-"""A password, never to be seen."""
+"""A password that must never be printed."""
 
 
 @pytest.fixture
@@ -81,14 +81,14 @@ model = "demo"
 
 @pytest.fixture
 def started(tmp_path: Path, store_url: str) -> Iterator[Processes]:
-    """Starts processes; none of them outlives the test, nor its database."""
+    """Starts processes, which end before the database is dropped."""
     with processes(tmp_path) as starter:
         yield starter
 
 
 @contextlib.asynccontextmanager
 async def opened(url: str, **options: Any) -> AsyncIterator[Database]:
-    """A database of a test."""
+    """Yield a started database."""
     database = Database(url, pool=Pool(**{"size": 2, "max_overflow": 2, **options}))
     await database.start()
     try:
@@ -98,13 +98,13 @@ async def opened(url: str, **options: Any) -> AsyncIterator[Database]:
 
 
 async def rows_of(url: str, statement: str) -> list[Any]:
-    """Give the rows of a query."""
+    """Return the rows of a query."""
     async with opened(url) as database, database.read() as connection:
         return list((await connection.execute(text(statement))).all())
 
 
 def mistake(path: Path, *, kind: str, key: str = "url") -> str:
-    """Give the one line with which a server refuses to start; it names the key and no password."""
+    """Return the single line with which a server refuses to start; it names the key and no password."""
     outcome = run("serve", "--config", str(path))
     line = mistake_of(outcome)
     assert f"plugins.{PLUGINS[kind]}.{key}" in line
@@ -285,7 +285,7 @@ async def test_a_request_that_waits_too_long_for_a_connection_gets_503(configure
 
 @contextlib.asynccontextmanager
 async def locked(url: str, thread_id: str) -> AsyncIterator[None]:
-    """Hold the row of a thread, as somebody's forgotten transaction does."""
+    """Lock the row of a thread, as a forgotten transaction does."""
     held, free = asyncio.Event(), asyncio.Event()
 
     async def hold(connection):
@@ -334,13 +334,13 @@ async def older(store_url: str, tmp_path: Path) -> str:
 
 
 async def revision(url: str) -> str:
-    """Give the revision of the store's tables."""
+    """Return the revision of the store's tables."""
     ((found,),) = await rows_of(url, "SELECT version_num FROM chatrack_version")
     return str(found)
 
 
 def newest() -> str:
-    """Give the revision that the code needs."""
+    """Return the revision that the code needs."""
     versions = Path(chatrack.sql.__file__).with_name("migrations") / "versions"
     return max(path.name for path in versions.glob("*.py"))[:4]
 
@@ -403,8 +403,8 @@ async def test_ten_processes_that_start_at_once_over_an_empty_database_migrate_i
         await server.ready()
     logs = "".join(server.log() for server in servers)
     assert logs.count("migrated") == 2, logs  # the store's tables and the todos'
-    async with servers[0].chat() as one, servers[9].chat() as other:
-        thread, _ = await one.create("hello")
+    async with servers[0].chat() as chat, servers[9].chat() as other:
+        thread, _ = await chat.create("hello")
         assert len(await other.items(thread)) == 2
     for server in servers:
         server.send(15)

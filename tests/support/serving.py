@@ -1,4 +1,4 @@
-"""A Chatrack server in the test's own event loop, on a real socket, with a client that speaks ChatKit."""
+"""A Chatrack server in the test's event loop, on a real socket, with a ChatKit client."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ EVENT: TypeAdapter[ThreadStreamEvent] = TypeAdapter(ThreadStreamEvent)
 
 
 def message(text: str, **extra: Any) -> dict[str, Any]:
-    """The `input` of a user's message."""
+    """Return the `input` of a user's message."""
     return {
         "content": [{"type": "input_text", "text": text}],
         "attachments": [],
@@ -33,7 +33,7 @@ def message(text: str, **extra: Any) -> dict[str, Any]:
 
 
 class Chat:
-    """A client of one server."""
+    """A ChatKit client of a server."""
 
     def __init__(self, http: httpx.AsyncClient, path: str = "/chatkit/api", server: Any = None) -> None:
         self.http = http
@@ -45,14 +45,14 @@ class Chat:
         return await self.http.post(self.path, json={"type": kind, "params": params})
 
     async def get(self, kind: str, /, **params: Any) -> Any:
-        """Send a request that must succeed; give its JSON."""
+        """Send a request that must succeed, and return its JSON."""
         response = await self.call(kind, **params)
         assert response.status_code == 200, response.text
         return response.json()
 
     @contextlib.asynccontextmanager
     async def stream(self, kind: str, /, **params: Any) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
-        """Open a stream; each of its events is validated. Leaving early hangs up."""
+        """Open a stream of validated events. Leaving the context early hangs up."""
         request = self.http.build_request("POST", self.path, json={"type": kind, "params": params})
         response = await self.http.send(request, stream=True)
         try:
@@ -65,22 +65,22 @@ class Chat:
             await response.aclose()
 
     async def events(self, kind: str, /, **params: Any) -> list[dict[str, Any]]:
-        """Send a streaming request and give all its events."""
+        """Send a streaming request, and return all its events."""
         async with self.stream(kind, **params) as events:
             return [event async for event in events]
 
     async def create(self, text: str) -> tuple[str, list[dict[str, Any]]]:
-        """Begin a thread; give its id and the events."""
+        """Begin a thread, and return its id and the events."""
         events = await self.events("threads.create", input=message(text))
         assert events[0]["type"] == "thread.created"
         return events[0]["thread"]["id"], events
 
     async def say(self, thread_id: str, text: str) -> list[dict[str, Any]]:
-        """Write into a thread; give the events."""
+        """Send a message to a thread, and return the events."""
         return await self.events("threads.add_user_message", thread_id=thread_id, input=message(text))
 
     async def items(self, thread_id: str) -> list[dict[str, Any]]:
-        """Give all items of a thread, oldest first."""
+        """Return all items of a thread, oldest first."""
         found: list[dict[str, Any]] = []
         after = None
         while True:
@@ -91,12 +91,12 @@ class Chat:
             after = page["after"]
 
     async def answers(self, thread_id: str) -> list[str]:
-        """Give the texts of a thread's assistant messages, oldest first."""
+        """Return the texts of a thread's assistant messages, oldest first."""
         return [text_of(item) for item in await self.items(thread_id) if item["type"] == "assistant_message"]
 
 
 async def events_of(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
-    """Parse a stream of server-sent events; comments are skipped."""
+    """Yield the events of a response; comments are skipped."""
     async for line in _lines_of(response):
         if not line or line.startswith(":"):
             continue
@@ -117,12 +117,12 @@ async def _lines_of(response: httpx.Response) -> AsyncIterator[str]:
 
 
 def text_of(item: dict[str, Any]) -> str:
-    """The text of a message."""
+    """Return the text of a message."""
     return "".join(part["text"] for part in item["content"])
 
 
 def answer_of(events: list[dict[str, Any]]) -> str:
-    """The text of the last assistant message that was done."""
+    """Return the text of the last assistant message that was done."""
     done = [
         event["item"]
         for event in events
@@ -132,18 +132,18 @@ def answer_of(events: list[dict[str, Any]]) -> str:
 
 
 def is_delta(event: dict[str, Any]) -> bool:
-    """Whether an event brings some text."""
+    """Return whether an event is a text delta."""
     return event["type"] == "thread.item.updated" and event["update"]["type"].endswith("text_delta")
 
 
 def errors_of(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The error events."""
+    """Return the error events."""
     return [event for event in events if event["type"] == "error"]
 
 
 @contextlib.asynccontextmanager
 async def serving(config: Path, *, environ: dict[str, str] | None = None) -> AsyncIterator[Chat]:
-    """Serve a config in this event loop; in the end there is no task left that was not there before."""
+    """Serve a config in this event loop; fail if tasks are left in the end."""
     before = asyncio.all_tasks()
     assembly = assemble(config, environ=environ or {})
     async with running(assembly):

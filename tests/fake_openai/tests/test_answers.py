@@ -51,7 +51,7 @@ def validated(events: list[Any]) -> list[Any]:
 
 
 async def typed(client: AsyncOpenAI, model: str, **more: Any) -> list[Any]:
-    """The events of a streamed response, each found to be what OpenAI's client says it is."""
+    """Return the events of a streamed response, each validated as the type that OpenAI's client gives it."""
     stream = await client.responses.create(model=model, input="hi", stream=True, **more)
     return validated([event async for event in stream])
 

@@ -27,7 +27,7 @@ def text(api: str, events: list[dict[str, Any]]) -> str:
 
 
 async def chunks(raw: httpx2.AsyncClient, api: str, model: str, said: str = "hi") -> list[bytes]:
-    """The pieces in which the body of a streamed answer arrives."""
+    """Return the pieces in which the body of a streamed answer arrives."""
     path, source = ("/v1/responses", {"input": said})
     if api == "chat":
         path, source = "/v1/chat/completions", {"messages": [{"role": "user", "content": said}]}
@@ -125,14 +125,14 @@ async def test_an_answer_is_held_back_until_it_is_released(
 async def test_answers_are_released_by_a_text_of_their_requests(
     raw: httpx2.AsyncClient, upstream: Serving
 ) -> None:
-    one, two = (asyncio.create_task(chunks(raw, "chat", "fake-h0", said)) for said in ("one", "two"))
+    first, second = (asyncio.create_task(chunks(raw, "chat", "fake-h0", said)) for said in ("one", "two"))
     await until(lambda: upstream.state.open == 2)
     assert (await raw.post("/__release", content=b'"two"')).status_code == 200
-    await two
+    await second
     await chunks(raw, "chat", "fake-h0", "two")
-    assert not one.done()
+    assert not first.done()
     upstream.state.release("one")
-    await one
+    await first
 
 
 async def test_a_client_may_leave_while_its_answer_is_held_back(

@@ -26,7 +26,7 @@ def look() -> str:
 
 
 def calls_of(body):
-    """The tool calls that a request shows the model, and what they are signed with."""
+    """Return the tool calls in a request, and their signatures."""
     return [
         (call["id"], call.get("extra_content", {}).get("google", {}).get("thought_signature"))
         for message in body["messages"]

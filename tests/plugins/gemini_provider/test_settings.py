@@ -11,7 +11,7 @@ KEY = "AIza-never-to-be-seen"
 
 @pytest.fixture
 def gemini(write_config):
-    """Put a server with the plugin together."""
+    """Assemble a server with the plugin."""
 
     def assembled(settings="", *, model="gemini", **environ):
         text = f"""

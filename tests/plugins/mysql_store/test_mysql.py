@@ -1,4 +1,4 @@
-"""What is particular about MySQL and MariaDB: the ways to write the URL, and passwords."""
+"""MySQL and MariaDB only: the forms of the URL, and passwords."""
 
 import secrets
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ PASSWORD = "a b@c:/d?#%e"
 
 @pytest.fixture
 def user(store_url) -> Iterator[str]:
-    """A user with a password, who may do everything in the database."""
+    """Yield a user with a password and all privileges in the database."""
     name = f"chatrack_{secrets.token_hex(6)}"
     execute("mysql", f"CREATE USER '{name}'@'%' IDENTIFIED BY '{PASSWORD}'")
     execute("mysql", f"GRANT ALL ON {make_url(store_url).database}.* TO '{name}'@'%'")

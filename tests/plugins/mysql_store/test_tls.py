@@ -1,4 +1,4 @@
-"""A MariaDB of the tests' own that answers over TLS only."""
+"""A MariaDB server that accepts TLS only, started by the tests."""
 
 import getpass
 import shutil
@@ -21,7 +21,7 @@ def _free_port() -> int:
 
 @pytest.fixture(scope="module")
 def secured(tmp_path_factory) -> Iterator[tuple[str, Path]]:
-    """The URL of a database behind TLS, and the certificate that signs its own."""
+    """The URL of a database behind TLS, and its self-signed certificate."""
     programs = {
         name: shutil.which(name, path="/usr/sbin:/usr/bin")
         for name in ("mariadbd", "mariadb-install-db", "openssl")

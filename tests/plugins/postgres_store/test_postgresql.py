@@ -1,4 +1,4 @@
-"""What is particular about PostgreSQL: schemas, the ways to write its URL, and passwords."""
+"""PostgreSQL only: schemas, the forms of the URL, and passwords."""
 
 import asyncio
 from urllib.parse import quote

@@ -1,4 +1,4 @@
-"""A todo list over a database of each kind, and its tools called the way the Agents SDK calls them."""
+"""A todo list over a database of each kind, and its tools, called as the Agents SDK calls them."""
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -33,7 +33,7 @@ def turn_of(user: User) -> TurnContext:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session", params=KINDS)
 async def migrated(request, tmp_path_factory) -> AsyncIterator[str]:
-    """The URL of a database with the table; made once, for a hundred short tests."""
+    """The URL of a database with the table, created once for a hundred short tests."""
     with new_database(request.param, tmp_path_factory.mktemp("todos")) as url:
         database = Database(url)
         await database.start()
@@ -59,7 +59,7 @@ def tools(database) -> dict[str, Any]:
 
 @pytest.fixture
 def use(tools) -> Use:
-    """Call a tool; the answer is JSON where it is JSON, else the text of the error."""
+    """Call a tool, and return its result: parsed if it is JSON, else the text of the error."""
 
     async def call(name: str, user: User = ADA, **arguments: Any) -> Any:
         raw = json.dumps(arguments)

@@ -1,4 +1,4 @@
-"""Where the todos are kept, and what the plugin gives."""
+"""Where the todos are stored, and what the plugin registers."""
 
 import contextlib
 

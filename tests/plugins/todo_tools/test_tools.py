@@ -173,10 +173,10 @@ async def test_lists_can_be_narrowed_by_status_and_priority(use):
     for title, priority in (("a", 1), ("b", 2), ("c", 2)):
         todo = await use("create_todo", title=title, priority=priority)
     await use("complete_todo", todo_id=todo["id"])
-    assert [one["title"] for one in (await use("list_todos", priority=2))["todos"]] == ["c", "b"]
-    assert [one["title"] for one in (await use("list_todos", status="pending"))["todos"]] == ["b", "a"]
+    assert [todo["title"] for todo in (await use("list_todos", priority=2))["todos"]] == ["c", "b"]
+    assert [todo["title"] for todo in (await use("list_todos", status="pending"))["todos"]] == ["b", "a"]
     narrowed = await use("list_todos", status="completed", priority=2, limit=1)
-    assert ([one["title"] for one in narrowed["todos"]], narrowed["total"]) == (["c"], 1)
+    assert ([todo["title"] for todo in narrowed["todos"]], narrowed["total"]) == (["c"], 1)
 
 
 async def test_an_update_changes_what_is_given_and_nothing_else(use):

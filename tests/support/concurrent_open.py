@@ -1,4 +1,4 @@
-"""Opening one new SQLite file from many processes at the same moment."""
+"""A new SQLite file that many processes open at the same moment."""
 
 import asyncio
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.support.waiting import PROCESS_LIMIT
 
 
 def open_at_once(path: Path, count: int) -> list[int | None]:
-    """Open a file that does not exist yet from so many processes; give their exit codes."""
+    """Open a file that does not exist yet in several processes at once, and return their exit codes."""
     barrier = context.Barrier(count)
     openers = [context.Process(target=_open, args=(str(path), barrier)) for _ in range(count)]
     for opener in openers:
