@@ -69,5 +69,7 @@ def test_a_provider_without_ears_stops_the_start(write_config):
         'enabled = ["sqlite_store", "demo_provider"]\n[chat]\nmodel = "demo"\ntranscription_model = "demo"\n'
         '[plugins.sqlite_store]\npath = "x.db"\n'
     )
-    with pytest.raises(StartupError, match='chat.transcription_model: the provider "demo" does not turn'):
+    with pytest.raises(
+        StartupError, match='chat.transcription_model: the provider "demo" has no speech-to-text'
+    ):
         assemble(path, environ={})

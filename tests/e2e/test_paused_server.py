@@ -73,7 +73,8 @@ async def test_a_server_that_wakes_up_late_writes_nothing(
             events += [event async for event in stream]
         [error] = errors_of(events)
         assert events[-1] == error
-        assert error["allow_retry"] is False
+        # "went on elsewhere"; or, if it was paused in a transaction, which the database has ended since, "unreachable"
+        assert error["allow_retry"] is ("database" in error["message"])
         assert not answer_of(events)
 
         free, _ = await here.create("echo: awake")  # it serves on
