@@ -14,12 +14,6 @@ from tests.support.serving import answer_of, errors_of, message
 as_it_stands = only_sqlite("it is what is shipped")
 
 
-@pytest.fixture(autouse=True)
-def fresh(started):
-    """Run the installed script."""
-    started.fresh = True
-
-
 @pytest.fixture
 def shipped(tmp_path, kind, store_url):
     """The shipped config, alone in a folder; for another store, with its name and its table."""
@@ -36,6 +30,7 @@ def shipped(tmp_path, kind, store_url):
 
 @as_it_stands
 async def test_the_shipped_config_serves_a_conversation_that_survives_a_restart(started, shipped):
+    started.fresh = True  # the installed script, not a fork
     server = await started.serve(shipped)
     async with server.chat() as chat:
         thread, events = await chat.create("add buy milk to my todos")

@@ -4,8 +4,8 @@ import contextlib
 import logging
 import os
 import signal
-import subprocess
 import sys
+import tempfile
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ import structlog
 from click.testing import CliRunner
 
 from chatrack.cli import main
+from tests.support.forked import Forked
 from tests.support.waiting import LIMIT, PROCESS_LIMIT
 
 EXECUTABLE = Path(sys.executable).with_name("chatrack")
@@ -52,16 +53,16 @@ def run(*args: str, env: dict[str, str | None] | None = None) -> Outcome:
 def run_process(*args: str, cwd: Path, env: dict[str, str] | None = None) -> Outcome:
     """Run a command in a new process, in a folder."""
     environ = {name: value for name, value in os.environ.items() if name not in CLEAN}
-    done = subprocess.run(
-        [str(EXECUTABLE), *args],
-        cwd=cwd,
-        env={**environ, **(env or {})},
-        capture_output=True,
-        text=True,
-        timeout=PROCESS_LIMIT,
-        check=False,
-    )
-    return Outcome(done.returncode, done.stdout, done.stderr)
+    with tempfile.TemporaryDirectory() as folder:
+        out, err = Path(folder, "out"), Path(folder, "err")
+        process = Forked(
+            [str(EXECUTABLE), *args], cwd=cwd, env={**environ, **(env or {})}, log=out, errors=err
+        )
+        code = process.wait(PROCESS_LIMIT)
+        if code is None:
+            process.kill()
+            raise AssertionError(f"it does not end: {out.read_text()}{err.read_text()}")
+        return Outcome(code, out.read_text(), err.read_text())
 
 
 def mistake_of(outcome: Outcome) -> str:

@@ -33,12 +33,12 @@ def run_killed(*args: str, folder: Path, before: str = "", nth: int = 1, rows: i
 
 def start(*args: str, folder: Path, before: str = "", nth: int = 1, rows: int = 3) -> Any:
     """Start a command in a new process; its output goes to `command.log` in the folder."""
-    process = context.Process(target=_be, args=(args, str(folder / "command.log"), before, nth, rows))
+    process = context.Process(target=_run, args=(args, str(folder / "command.log"), before, nth, rows))
     process.start()
     return process
 
 
-def _be(args: tuple[str, ...], log: str, before: str, nth: int, rows: int) -> None:
+def _run(args: tuple[str, ...], log: str, before: str, nth: int, rows: int) -> None:
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(output, 1)
     os.dup2(output, 2)

@@ -56,10 +56,14 @@ class Forked:
         cwd: its folder.
         env: its environment.
         log: the file for what it prints.
+        errors: the file for what it writes to stderr; `log` if None.
     """
 
-    def __init__(self, command: list[str], *, cwd: Path, env: dict[str, str], log: Path) -> None:
-        self._process = context.Process(target=_be, args=(command, str(cwd), env, str(log)))
+    def __init__(
+        self, command: list[str], *, cwd: Path, env: dict[str, str], log: Path, errors: Path | None = None
+    ) -> None:
+        arguments = (command, str(cwd), env, str(log), str(errors or log))
+        self._process = context.Process(target=_run, args=arguments)
         self._process.start()
 
     @property
@@ -77,12 +81,15 @@ class Forked:
     def send_signal(self, number: int) -> None:
         os.kill(self.pid, number)
 
+    def kill(self) -> None:
+        self._process.kill()
+
     def wait(self, timeout: float) -> int | None:
         self._process.join(timeout)
         return self._process.exitcode
 
 
-def _be(command: list[str], cwd: str, env: dict[str, str], log: str) -> None:
+def _run(command: list[str], cwd: str, env: dict[str, str], log: str, errors: str) -> None:
     os.setsid()
     os.chdir(cwd)
     os.environ.clear()
@@ -90,7 +97,7 @@ def _be(command: list[str], cwd: str, env: dict[str, str], log: str) -> None:
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(output, 1)
-    os.dup2(output, 2)
+    os.dup2(output if errors == log else os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
     sys.stdout = os.fdopen(1, "w", buffering=1)
     sys.stderr = os.fdopen(2, "w", buffering=1)
     for number in (signal.SIGINT, signal.SIGTERM):
