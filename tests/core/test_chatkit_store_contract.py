@@ -4,7 +4,6 @@ Written from the docstrings and types of chatkit alone: code that was made for C
 `SQLStore`, its errors included.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,24 +27,16 @@ from chatkit.types import (
 )
 
 from chatrack.interfaces import RequestContext, User
-from chatrack.sql import Database, SQLStore, migrate, store_migrations
-from tests.support.databases import KINDS, new_database
+from chatrack.sql import Database, SQLStore
+from tests.support.databases import KINDS, new_store_database
 
 NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
-
-
-async def make_tables(url: str) -> None:
-    database = Database(url)
-    await database.start()
-    await migrate(store_migrations(database))
-    await database.stop()
 
 
 @pytest.fixture(scope="module", params=KINDS)
 def url(request, tmp_path_factory) -> Iterator[str]:
     """One database of each kind for all tests; each test has a user of its own."""
-    with new_database(request.param, tmp_path_factory.mktemp("chatkit")) as made:
-        asyncio.run(make_tables(made))
+    with new_store_database(request.param, tmp_path_factory.mktemp("chatkit")) as made:
         yield made
 
 

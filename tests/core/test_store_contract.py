@@ -1,6 +1,5 @@
 """The store contract over every kind of database, and what makes it complete and cheap for authors."""
 
-import asyncio
 import os
 import subprocess
 import sys
@@ -10,26 +9,18 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from chatrack.interfaces import Store
-from chatrack.sql import Database, SQLStore, migrate, store_migrations
+from chatrack.sql import Database, SQLStore
 from chatrack.testing import StoreContract
 from chatrack.testing.leases import leased_methods
 from chatrack.testing.tenant_isolation import owned_methods
-from tests.support.databases import KINDS, new_database
+from tests.support.databases import KINDS, new_store_database
 from tests.support.waiting import PROCESS_LIMIT
-
-
-async def make_tables(url: str) -> None:
-    database = Database(url)
-    await database.start()
-    await migrate(store_migrations(database))
-    await database.stop()
 
 
 @pytest.fixture(scope="module", params=KINDS)
 def url(request, tmp_path_factory) -> Iterator[str]:
     """One database of each kind for all tests: none may depend on what is in it."""
-    with new_database(request.param, tmp_path_factory.mktemp("store")) as made:
-        asyncio.run(make_tables(made))
+    with new_store_database(request.param, tmp_path_factory.mktemp("store")) as made:
         yield made
 
 

@@ -1,5 +1,6 @@
 """Empty databases of each kind for tests; skips tests of a kind whose server does not answer."""
 
+import asyncio
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from bench.databases import KINDS, PLUGINS, SERVERS, execute, missing, store_tables
 from bench.databases import new_database as _new_database
+from chatrack.sql import Database, migrate, store_migrations
 
 __all__ = [
     "KINDS",
@@ -62,3 +64,18 @@ over_apis_and_stores = pytest.mark.parametrize(
     ],
 )
 """Run a test over both of OpenAI's APIs, and over every kind of database with one of them: stores do not depend on APIs."""
+
+
+@contextlib.contextmanager
+def new_store_database(kind: str, folder: Path) -> Iterator[str]:
+    """Yield the URL of a new database that has the tables of the store."""
+
+    async def make_tables(url: str) -> None:
+        database = Database(url)
+        await database.start()
+        await migrate(store_migrations(database))
+        await database.stop()
+
+    with new_database(kind, folder) as url:
+        asyncio.run(make_tables(url))
+        yield url
