@@ -4,6 +4,7 @@ import asyncio
 import functools
 import itertools
 import random
+import ssl
 from typing import Any
 
 import httpx2
@@ -35,6 +36,12 @@ CONNECT_TIMEOUT = 10.0
 ENCRYPTED_REASONING = "reasoning.encrypted_content"
 
 
+@functools.cache
+def _ssl_context() -> ssl.SSLContext:
+    """Return the SSL context that all clients share. Reading the trusted certificates takes longer than the rest."""
+    return httpx2.create_ssl_context()
+
+
 class Client(openai.AsyncOpenAI):
     """A client of one endpoint. `limits` and `retries` are set after creation, because the client copies itself."""
 
@@ -45,6 +52,8 @@ class Client(openai.AsyncOpenAI):
     def __init__(self, **options: Any) -> None:
         # docs/upstream.md: no-total-timeout
         timeout = httpx2.Timeout(None, connect=CONNECT_TIMEOUT)
+        if options.get("http_client") is None:
+            options["http_client"] = openai.DefaultAsyncHttpxClient(timeout=timeout, verify=_ssl_context())
         super().__init__(**{"max_retries": 0, "timeout": timeout, **options})
         self._models_without_reasoning: set[str] = set()
         """The models that refused to return encrypted reasoning."""
