@@ -111,7 +111,7 @@ def set_revision(url: str, revision: str) -> None:
 def test_an_empty_database_passes_and_stays_empty(folder, kind, store_url):
     path = write_config(folder, kind, store_url)
     if kind == "sqlite":
-        Path(make_url(store_url).database).touch()
+        Path(make_url(store_url).database).write_bytes(b"")
     outcome = run("check", "--config", path)
     assert (outcome.code, outcome.err) == (0, "")
     state = "missing; created at start"
