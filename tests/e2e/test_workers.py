@@ -298,6 +298,7 @@ async def test_a_plugin_that_never_starts_ends_the_start_before_there_are_worker
 async def test_a_database_that_cannot_be_opened_ends_the_start_before_there_are_workers(
     started, configure, tmp_path
 ):
+    (tmp_path / "chat.db").unlink()
     (tmp_path / "chat.db").mkdir()
     server = started.spawn(configure(), *BOTH)
     assert await server.wait(START) == 2
