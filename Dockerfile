@@ -1,4 +1,7 @@
 # Chatrack with the plugins of this repository. Its config is /app/config.toml, its data /app/data.
+#
+#     docker build -t chatrack .
+#     docker run -p 8000:8000 -e JWT_SECRET=… chatrack
 FROM python:3.13-slim
 
 WORKDIR /build
@@ -9,9 +12,10 @@ RUN pip install --no-cache-dir --root-user-action=ignore -c constraints.txt ./co
     && rm -r /build
 
 WORKDIR /app
-COPY config.toml ./
+COPY config.docker.toml config.toml
 RUN useradd --system chatrack && mkdir data && chown chatrack data
 USER chatrack
 VOLUME /app/data
+EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/ready')"]
 CMD ["chatrack", "serve"]

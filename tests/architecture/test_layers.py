@@ -18,9 +18,10 @@ LAYERS = (
     # From the bottom to the top: a layer may import those before it, and itself. A module belongs to the
     # layer with the longest matching name.
     "errors",
-    "ids",  # ids, clock and logs know nothing of Chatrack
+    "ids",  # ids, clock, logs and the audit log know nothing of Chatrack
     "clock",
     "logs",
+    "audit",
     "settings",
     "sql.backends",  # connections to databases know nothing of threads;
     "sql.functions",

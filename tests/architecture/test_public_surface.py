@@ -4,6 +4,7 @@ from tests.architecture.source_tree import CORE, GUESTS, PLUGINS, imports_of, mo
 
 PUBLIC = (
     "chatrack",
+    "chatrack.audit",
     "chatrack.interfaces",
     "chatrack.models",
     "chatrack.settings",

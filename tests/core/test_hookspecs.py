@@ -67,5 +67,6 @@ def test_a_hook_is_synchronous_and_typed(hook):
 @pytest.mark.parametrize("hook", HOOKS)
 def test_a_hook_is_called_by_one_typed_method(hook):
     method = getattr(PluginManager, {"lifespan": "lifespans"}.get(hook, hook))
-    wanted = set(inspect.signature(getattr(HookSpecs, hook)).parameters)
-    assert set(inspect.signature(method).parameters) == wanted
+    offered = set(inspect.signature(getattr(HookSpecs, hook)).parameters)
+    # `derive_key` differs from plugin to plugin, so that the manager itself passes it on.
+    assert set(inspect.signature(method).parameters) == offered - {"derive_key"}

@@ -74,8 +74,8 @@ def test_with_all_plugins_of_the_repository_it_writes_the_shipped_example_enviro
     generated = (folder / ".env.example").read_text()
     assert shipped.startswith(generated)
     rest = shipped.removeprefix(generated).splitlines()
-    # What config.postgres.toml reads beside it.
-    assert [line for line in rest if line and not line.startswith("#")] == ["DATABASE_URL="]
+    # What the configs of the image and of compose.yaml read beside it.
+    assert [line for line in rest if line and not line.startswith("#")] == ["JWT_SECRET=", "DATABASE_URL="]
 
 
 async def say(config: Path, text: str) -> str:
@@ -187,6 +187,10 @@ def test_plugins_that_cannot_run_as_they_stand_are_left_out_and_the_reason_is_sa
         "postgres_store": "plugins.postgres_store.url",
         "mysql_store": "plugins.mysql_store.url",
         "compatible_provider": "no model provider without settings",
+        "jwt_auth": "set exactly one of `secret`",
+        "api_keys_auth": "plugins.api_keys_auth.keys",
+        "signed_header_auth": "plugins.signed_header_auth.secret",
+        "session_auth": "who may come in is your choice",
     }
     for name, reason in reasons.items():
         assert name not in enabled

@@ -16,7 +16,7 @@ from chatrack.interfaces import AgentSpec
 def shown(items, model="openai/a"):
     agent = Agent(name="x")
     spec = AgentSpec(name="x", instructions="")
-    bound = BoundAgent(address="x", spec=spec, agent=agent, model=model, tools={})
+    bound = BoundAgent(address="x", spec=spec, agent=agent, model=model, tools={}, handoffs=())
     data = CallModelData(model_data=ModelInputData(input=items, instructions=None), agent=agent, context=None)
     return InputFilter(AgentResolver(bound, ()))(data).input
 

@@ -22,7 +22,9 @@ from chatrack.interfaces.records import holds_nul, item_to_record
 
 def stream_of():
     spec = AgentSpec(name="helper", instructions="")
-    agent = BoundAgent(address="helper", spec=spec, agent=Agent(name="helper"), model="fake", tools={})
+    agent = BoundAgent(
+        address="helper", spec=spec, agent=Agent(name="helper"), model="fake", tools={}, handoffs=()
+    )
     return EventConverter("thr_1", AgentResolver(agent, ()), ChatTable(), {})
 
 

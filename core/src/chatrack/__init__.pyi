@@ -13,15 +13,19 @@ from .errors import ToolError as ToolError
 from .errors import Unauthenticated as Unauthenticated
 from .errors import Unavailable as Unavailable
 from .hookspecs import hookimpl as hookimpl
+from .interfaces import Access as Access
 from .interfaces import ActionCall as ActionCall
 from .interfaces import AgentSpec as AgentSpec
 from .interfaces import Authenticator as Authenticator
+from .interfaces import DeriveKey as DeriveKey
 from .interfaces import Migrations as Migrations
 from .interfaces import Model as Model
 from .interfaces import ModelProvider as ModelProvider
 from .interfaces import ModelSettings as ModelSettings
 from .interfaces import RequestContext as RequestContext
+from .interfaces import Routes as Routes
 from .interfaces import Store as Store
+from .interfaces import TokenIssuer as TokenIssuer
 from .interfaces import Tool as Tool
 from .interfaces import ToolContext as ToolContext
 from .interfaces import Transcriber as Transcriber
@@ -29,6 +33,7 @@ from .interfaces import TurnContext as TurnContext
 from .interfaces import User as User
 from .interfaces import UserData as UserData
 from .interfaces import UserRecord as UserRecord
+from .interfaces import bearer_token as bearer_token
 from .interfaces import function_tool as function_tool
 from .settings import Secret as Secret
 from .settings import Settings as Settings

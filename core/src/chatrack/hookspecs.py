@@ -2,7 +2,7 @@
 
 A plugin implements the hooks it needs as methods marked `@chatrack.hookimpl`; each takes only the arguments it
 needs. Hooks are not coroutines, and none runs per request. `database` is the store's `chatrack.sql.Database`, or None if
-the store does not use one.
+the store does not use one. `derive_key` returns the plugin's keys for signing and encrypting; see `DeriveKey`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,8 +16,10 @@ from chatrack.interfaces import (
     ActionHandler,
     AgentSpec,
     Authenticator,
+    DeriveKey,
     Migrations,
     ModelProvider,
+    Routes,
     Store,
     Tool,
     UserData,
@@ -51,7 +53,9 @@ class HookSpecs:
         """
 
     @hookspec
-    def authenticators(self, database: "Database | None") -> Sequence[Authenticator]:  # type: ignore[empty-body]
+    def authenticators(  # type: ignore[empty-body]
+        self, database: "Database | None", derive_key: DeriveKey
+    ) -> Sequence[Authenticator]:
         """Return the authenticators, in the order in which they are tried.
 
         Result: a sequence of `Authenticator`.
@@ -79,7 +83,7 @@ class HookSpecs:
         """
 
     @hookspec
-    def tools(self, database: "Database | None") -> Sequence[Tool]:  # type: ignore[empty-body]
+    def tools(self, database: "Database | None", derive_key: DeriveKey) -> Sequence[Tool]:  # type: ignore[empty-body]
         """Return the tools.
 
         Result: a sequence of tools, most made with `chatrack.function_tool`.
@@ -105,7 +109,9 @@ class HookSpecs:
         """
 
     @hookspec
-    def actions(self, database: "Database | None") -> Mapping[str, ActionHandler]:  # type: ignore[empty-body]
+    def actions(  # type: ignore[empty-body]
+        self, database: "Database | None", derive_key: DeriveKey
+    ) -> Mapping[str, ActionHandler]:
         """Return the handlers of widget and client actions.
 
         Result: a mapping from action type, `<plugin>.<verb>`, to an async function of `TurnContext` and
@@ -151,12 +157,15 @@ class HookSpecs:
         """
 
     @hookspec
-    def routes(self, database: "Database | None") -> Sequence[ControllerRouterHandler]:  # type: ignore[empty-body]
+    def routes(  # type: ignore[empty-body]
+        self, database: "Database | None", derive_key: DeriveKey
+    ) -> Routes | Sequence[ControllerRouterHandler]:
         """Return HTTP routes.
 
-        Result: a sequence of Litestar handlers, mounted under `/x/<plugin>/`. They are authenticated
-        (`request.user`) unless the handler says `opt={"public": True}`.
-        Rule: any number of plugins may have routes.
+        Result: a sequence of Litestar handlers, mounted under `/x/<plugin>/`, or `Routes` with a prefix of their own. They
+        are authenticated (`request.user`, and `request.auth`, the `Access`) unless the handler says
+        `opt={"public": True}`.
+        Rule: any number of plugins may have routes; no two prefixes overlap.
         Example::
 
             @chatrack.hookimpl

@@ -1,6 +1,6 @@
 """From config.toml to one frozen object with everything the server needs."""
 
-from chatrack.assembly.assembly import Assembly, assemble, is_loopback
+from chatrack.assembly.assembly import Assembly, assemble
 from chatrack.assembly.binding import BoundAgent
 from chatrack.assembly.checking import TablesState, check_connections
 from chatrack.assembly.copying import Progress, copy_all
@@ -22,7 +22,6 @@ __all__ = [
     "copy_all",
     "dry_start",
     "initial_config",
-    "is_loopback",
     "load_side",
     "migrate_all",
     "migrations_in_sql",

@@ -1,35 +1,42 @@
 """The assembly: all parts of the server, put together once, at start-up."""
 
-import ipaddress
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
-from litestar.types import ControllerRouterHandler
 
+from chatrack.assembly.agents_by_role import AgentsByRole
 from chatrack.assembly.binding import BoundAgent, bind, default_agent_address, override
+from chatrack.assembly.hook_results import (
+    collect_actions,
+    collect_agents,
+    collect_migrations,
+    collect_providers,
+    collect_tools,
+    collect_user_data,
+    find_entry_agents,
+)
 from chatrack.assembly.models import ModelFactory, NamedModel, NamedTranscriber
-from chatrack.assembly.names import NameLookupError, Registry
+from chatrack.assembly.secret_key import SECRET_KEY_FILE, SecretKey
+from chatrack.assembly.tool_roles import required_roles
 from chatrack.config import ChatTable, Config, load_config
 from chatrack.errors import ConfigError
 from chatrack.interfaces import (
     ActionHandler,
-    AgentSpec,
     Authenticator,
     Migrations,
     Model,
-    ModelProvider,
+    RequestContext,
+    Routes,
     Store,
     Tool,
     UserData,
+    is_loopback,
 )
 from chatrack.plugins import HookResult, Installed, PluginManager, discover, load
 from chatrack.settings import Problems, did_you_mean
-
-if TYPE_CHECKING:
-    from chatrack.sql.database import Database
 
 
 class Assembly(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,12 +48,14 @@ class Assembly(msgspec.Struct, frozen=True, kw_only=True):
         plugins: the enabled plugins.
         store: the store.
         store_plugin: the name of the plugin that returned it.
-        authenticators: the authenticators, in the order in which they are tried. Without any, every request on a
-            loopback address is the local user's.
+        authenticators: the authenticators, in the order in which they are tried. Without any, every request is the local
+            user's.
         models: creates models.
         tools: the tools, by address.
-        agents: the entry agent and all agents that it can reach by handoffs, by address.
-        default_agent: the entry agent.
+        agents: the entry agents and all agents that they can reach by handoffs, by address.
+        agents_by_role: the agents that a user with given roles may talk to.
+        default_agent: the entry agent of requests whose credentials are not bound to one.
+        entry_agents: the addresses of the agents that authenticators name, by those names.
         selectable: the models that users may choose, by the name that the client sends.
         transcriber: turns speech into text; None if there is no dictation.
         actions: the action handlers, by action type.
@@ -66,15 +75,32 @@ class Assembly(msgspec.Struct, frozen=True, kw_only=True):
     models: ModelFactory
     tools: Mapping[str, Tool]
     agents: Mapping[str, BoundAgent]
+    agents_by_role: AgentsByRole
     default_agent: BoundAgent
+    entry_agents: Mapping[str, str]
     selectable: Mapping[str, NamedModel]
     transcriber: NamedTranscriber | None
     actions: Mapping[str, ActionHandler]
     user_data: Sequence[HookResult[UserData]]
     migrations: Sequence[HookResult[Migrations]]
-    routes: Sequence[HookResult[Sequence[ControllerRouterHandler]]]
+    routes: Sequence[HookResult[Routes]]
     lifespans: Sequence[HookResult[AbstractAsyncContextManager[Any]]]
     notes: Sequence[str]
+
+    def entry_agent(self, context: RequestContext) -> str:
+        """Return the address of the entry agent of a request.
+
+        Raises:
+            ValueError: an authenticator bound the request to an agent that its `agents` does not name.
+        """
+        if context.agent is None:
+            return self.default_agent.address
+        address = self.entry_agents.get(context.agent)
+        if address is None:
+            raise ValueError(
+                f'an authenticator returned the agent "{context.agent}", which its `agents` does not name'
+            )
+        return address
 
     def create_model(self, name: str | None = None) -> Model:
         """Return a new model.
@@ -89,7 +115,11 @@ class Assembly(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def assemble(
-    path: Path, *, environ: Mapping[str, str] | None = None, server: Mapping[str, Any] | None = None
+    path: Path,
+    *,
+    environ: Mapping[str, str] | None = None,
+    server: Mapping[str, Any] | None = None,
+    create_secret_key: bool = False,
 ) -> Assembly:
     """Read config.toml and assemble the server. Nothing is started or connected.
 
@@ -97,6 +127,8 @@ def assemble(
         path: the config file.
         environ: the process environment; `os.environ` if None.
         server: settings of `[server]` from the command line, which override those in the file.
+        create_secret_key: whether a `secret_key` that is absent and needed is generated for good. If not, it is
+            forgotten when the process ends.
 
     Raises:
         StartupError: the config or a plugin has mistakes; there is a line for each.
@@ -105,30 +137,43 @@ def assemble(
     if server:
         config = msgspec.structs.replace(config, server=msgspec.structs.replace(config.server, **server))
     installed = discover()
-    plugins, notes = _plugins(config, installed, problems)
+    secret_key = SecretKey(
+        config.server.secret_key, config.source.folder / SECRET_KEY_FILE, create_secret_key
+    )
+    plugins, notes = _plugins(config, installed, secret_key, problems)
     store = plugins.store()
     database = store.value.database
 
-    providers = _providers(plugins, problems)
-    tools = _tools(plugins, database, problems)
-    specs = _specs(plugins, problems)
+    providers = collect_providers(plugins, problems)
+    tools = collect_tools(plugins, database, problems)
+    specs = collect_agents(plugins, problems)
     override(specs, config.agents, problems)
     models = ModelFactory(providers, config.source.file)
     default_agent = default_agent_address(specs, config.chat, problems)
+    authenticators = [
+        authenticator for result in plugins.authenticators(database) for authenticator in result.value
+    ]
+    entry_agents = find_entry_agents(authenticators, specs, problems)
+    tool_roles = required_roles(config.tools, tools, problems)
     bound = (
-        bind(specs, tools, default_agent=default_agent, chat=config.chat, models=models, problems=problems)
+        bind(
+            specs,
+            tools,
+            entry_agents=[default_agent, *entry_agents.values()],
+            tool_roles=tool_roles,
+            chat=config.chat,
+            models=models,
+            problems=problems,
+        )
         if default_agent
         else {}
     )
     selectable = _selectable(models, config.chat, problems)
     transcriber = _transcriber(models, config.chat, problems)
-    actions = _actions(plugins, database, problems)
-    user_data = _user_data(plugins, database, problems)
-    migrations = _migrations(plugins, database, problems)
-    authenticators = [
-        authenticator for result in plugins.authenticators(database) for authenticator in result.value
-    ]
-    _check_exposure(config, bool(authenticators), problems)
+    actions = collect_actions(plugins, database, problems)
+    user_data = collect_user_data(plugins, database, problems)
+    migrations = collect_migrations(plugins, database, problems)
+    _check_exposure(config, bool(authenticators), notes, problems)
     problems.raise_if_any()
     assert default_agent is not None
     return Assembly(
@@ -141,7 +186,9 @@ def assemble(
         models=models,
         tools=tools.items(),
         agents=bound,
+        agents_by_role=AgentsByRole(bound, tool_roles),
         default_agent=bound[default_agent],
+        entry_agents=entry_agents,
         selectable=selectable,
         transcriber=transcriber,
         actions=actions,
@@ -154,7 +201,7 @@ def assemble(
 
 
 def _plugins(
-    config: Config, installed: Mapping[str, Installed], problems: Problems
+    config: Config, installed: Mapping[str, Installed], secret_key: SecretKey, problems: Problems
 ) -> tuple[PluginManager, list[str]]:
     notes = []
     for name in config.plugins:
@@ -168,23 +215,7 @@ def _plugins(
         config.enabled, config.plugins, installed=installed, source=config.source, problems=problems
     )
     problems.raise_if_any()  # a missing plugin would lead to more mistakes, which say nothing new
-    return PluginManager(loaded, config.source.file), notes
-
-
-def _providers(plugins: PluginManager, problems: Problems) -> dict[str, ModelProvider]:
-    providers: dict[str, ModelProvider] = {}
-    owners: dict[str, str] = {}
-    for result in plugins.model_providers():
-        for prefix, provider in result.value.items():
-            if prefix in providers:
-                problems.add(
-                    "enabled",
-                    f'plugins {owners[prefix]} and {result.plugin} both provide models under "{prefix}"; enable one',
-                )
-                continue
-            providers[prefix] = provider
-            owners[prefix] = result.plugin
-    return providers
+    return PluginManager(loaded, config.source.file, secrets=secret_key.secrets), notes
 
 
 def _selectable(models: ModelFactory, chat: ChatTable, problems: Problems) -> dict[str, NamedModel]:
@@ -207,92 +238,15 @@ def _transcriber(models: ModelFactory, chat: ChatTable, problems: Problems) -> N
         return None
 
 
-def _tools(plugins: PluginManager, database: "Database | None", problems: Problems) -> Registry[Tool]:
-    registry: Registry[Tool] = Registry("tool")
-    for result in plugins.tools(database):
-        for tool in result.value:
-            _add(registry, f"{result.plugin}.{tool.name}", tool, result.plugin, plugins, problems)
-    return registry
-
-
-def _specs(plugins: PluginManager, problems: Problems) -> Registry[AgentSpec]:
-    registry: Registry[AgentSpec] = Registry("agent")
-    for result in plugins.agents():
-        for spec in result.value:
-            _add(registry, f"{result.plugin}.{spec.name}", spec, result.plugin, plugins, problems)
-    return registry
-
-
-def _add(
-    registry: Registry[Any],
-    address: str,
-    entry: object,
-    plugin: str,
-    plugins: PluginManager,
-    problems: Problems,
-) -> None:
-    try:
-        registry.add(address, entry)
-    except NameLookupError as error:
-        problems.add_error(plugins.error(plugin, "hook", str(error)))
-
-
-def _actions(
-    plugins: PluginManager, database: "Database | None", problems: Problems
-) -> dict[str, ActionHandler]:
-    actions: dict[str, ActionHandler] = {}
-    for result in plugins.actions(database):
-        for action_type, handler in result.value.items():
-            if not action_type.startswith(f"{result.plugin}."):
-                message = f'the action "{action_type}" must be called "{result.plugin}.<verb>"'
-                problems.add_error(plugins.error(result.plugin, "hook", message))
-            actions[action_type] = handler
-    return actions
-
-
-def _user_data(
-    plugins: PluginManager, database: "Database | None", problems: Problems
-) -> list[HookResult[UserData]]:
-    results = plugins.user_data(database)
-    owners: dict[str, str] = {}
-    for result in results:
-        owner = owners.setdefault(result.value.name, result.plugin)
-        if owner != result.plugin:
-            message = f"plugin {owner} has user data under the name {result.value.name} too"
-            problems.add_error(plugins.error(result.plugin, "hook", message))
-    return results
-
-
-def _migrations(
-    plugins: PluginManager, database: "Database | None", problems: Problems
-) -> list[HookResult[Migrations]]:
-    results = plugins.migrations(database)
-    owners: dict[tuple[str, str], str] = {}
-    for result in results:
-        version_table = result.value.version_table
-        owner = owners.setdefault((str(result.value.database.url), version_table), result.plugin)
-        if owner != result.plugin:
-            message = f"plugin {owner} has the version table {version_table} too"
-            problems.add_error(plugins.error(result.plugin, "hook", message))
-    return results
-
-
-def _check_exposure(config: Config, authenticated: bool, problems: Problems) -> None:
-    host = config.server.host
-    if authenticated or is_loopback(host):
-        return
-    problems.add(
-        "server.host",
-        f'"{host}" can be reached from other machines, and no enabled plugin has an authenticator; '
-        'enable one, or listen on "127.0.0.1"',
-    )
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether an address can be reached from this machine only."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def _check_exposure(config: Config, authenticated: bool, notes: list[str], problems: Problems) -> None:
+    server = config.server
+    if authenticated:
+        if server.allow_anonymous:
+            notes.append("[server] allow_anonymous is ignored: there is an authenticator")
+    elif not server.allow_anonymous and not is_loopback(server.host):
+        problems.add(
+            "server.host",
+            f'"{server.host}" can be reached from other machines, and no enabled plugin has an authenticator; '
+            'enable one, such as jwt_auth, or listen on "127.0.0.1"; '
+            "`allow_anonymous = true` in [server] admits everybody as one user",
+        )

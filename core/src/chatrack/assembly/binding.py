@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import agents
@@ -10,6 +10,7 @@ import msgspec
 from agents.model_settings import ModelSettings
 from pydantic import ValidationError
 
+from chatrack.assembly.audited_tool import audited
 from chatrack.assembly.instructions import unknown_placeholders, with_placeholders
 from chatrack.assembly.models import ModelFactory
 from chatrack.assembly.names import NameLookupError, Registry
@@ -32,7 +33,8 @@ class BoundAgent(msgspec.Struct, frozen=True, kw_only=True):
         spec: its specification.
         agent: the Agents SDK's agent.
         model: the name of its model, `provider/model`.
-        tools: the names of its tools on the wire, by address.
+        tools: the names of its tools on the wire, by address, in the order of the agent's.
+        handoffs: the addresses of the agents that it can hand off to.
     """
 
     address: str
@@ -40,6 +42,7 @@ class BoundAgent(msgspec.Struct, frozen=True, kw_only=True):
     agent: agents.Agent[TurnContext]
     model: str
     tools: Mapping[str, str]
+    handoffs: Sequence[str]
 
 
 def override(registry: Registry[AgentSpec], tables: Mapping[str, AgentTable], problems: Problems) -> None:
@@ -85,12 +88,13 @@ def bind(
     registry: Registry[AgentSpec],
     tools: Registry[Tool],
     *,
-    default_agent: str,
+    entry_agents: Sequence[str],
+    tool_roles: Mapping[str, frozenset[str]],
     chat: ChatTable,
     models: ModelFactory,
     problems: Problems,
 ) -> dict[str, BoundAgent]:
-    """Create the entry agent and all agents that it can reach by handoffs.
+    """Create the entry agents and all agents that they can reach by handoffs.
 
     The names of tools and handoffs are checked in all agents. Models are created only for agents that can be reached, so
     that an unused agent needs no key.
@@ -98,7 +102,8 @@ def bind(
     Args:
         registry: the agents.
         tools: the tools.
-        default_agent: the address of the entry agent.
+        entry_agents: the addresses of the entry agents.
+        tool_roles: the tools that are limited to some roles, by address.
         chat: has the default model.
         models: creates models.
         problems: gets every mistake.
@@ -110,14 +115,25 @@ def bind(
     handoffs_of: dict[str, list[str]] = {}
     for address, spec in registry.items().items():
         key = f"agents.{address}"
-        tools_of[address] = _tools(spec, tools, key, problems)
+        tools_of[address] = {
+            tool_address: audited(tool, tool_address) if tool_address in tool_roles else tool
+            for tool_address, tool in _tools(spec, tools, key, problems).items()
+        }
         handoffs_of[address] = _handoffs(spec, registry, key, problems)
         if unknown := unknown_placeholders(spec.instructions):
             problems.add(f"{key}.instructions", f"unknown placeholder {', '.join(unknown)}")
-    reachable = _reachable(default_agent, handoffs_of)
+    reachable = _reachable(entry_agents, handoffs_of)
     bound: dict[str, BoundAgent] = {}
     for address in reachable:
-        agent = _bind_one(address, registry.items()[address], tools_of[address], chat, models, problems)
+        agent = _bind_one(
+            address,
+            registry.items()[address],
+            tools_of[address],
+            handoffs_of[address],
+            chat=chat,
+            models=models,
+            problems=problems,
+        )
         if agent is not None:
             bound[address] = agent
     for address, bound_agent in bound.items():
@@ -156,8 +172,9 @@ def _handoffs(spec: AgentSpec, registry: Registry[AgentSpec], key: str, problems
     return list(dict.fromkeys(addresses))
 
 
-def _reachable(default_agent: str, handoffs: Mapping[str, list[str]]) -> list[str]:
-    order, queue = [default_agent], [default_agent]
+def _reachable(entry_agents: Sequence[str], handoffs: Mapping[str, list[str]]) -> list[str]:
+    order = list(dict.fromkeys(entry_agents))
+    queue = list(order)
     while queue:
         for target in handoffs[queue.pop(0)]:
             if target not in order:
@@ -170,6 +187,8 @@ def _bind_one(
     address: str,
     spec: AgentSpec,
     tools: Mapping[str, Tool],
+    handoffs: Sequence[str],
+    *,
     chat: ChatTable,
     models: ModelFactory,
     problems: Problems,
@@ -193,6 +212,7 @@ def _bind_one(
         spec=spec,
         model=model.name,
         tools={address: tool.name for address, tool in tools.items()},
+        handoffs=handoffs,
         agent=agents.Agent[TurnContext](
             name=spec.name,
             instructions=instructions,

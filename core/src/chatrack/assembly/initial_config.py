@@ -76,7 +76,7 @@ def initial_config(path: Path) -> InitialConfig:
     # Not the process environment: the files must not depend on it.
     source = Source(file=path.name, folder=path.absolute().parent, environ={})
     plugins, left_out = _usable_plugins(discover(), source)
-    manager = PluginManager(plugins, source.file)
+    manager = PluginManager(plugins, source.file, secrets=_no_secrets)
     providers = {
         prefix: provider for result in manager.model_providers() for prefix, provider in result.value.items()
     }
@@ -106,6 +106,9 @@ def _usable_plugins(
             usable.append(_load(name, installed, source))
         except StartupError as error:
             left_out[name] = "; ".join(line.removeprefix(f"{source.file}: ") for line in error.lines)
+    for plugin in [plugin for plugin in usable if "authenticators" in plugin.hooks]:
+        usable.remove(plugin)
+        left_out[plugin.name] = "who may come in is your choice; see docs/authentication.md"
     usable.sort(key=_rank)
     store, *other_stores = [plugin.name for plugin in usable if "store" in plugin.hooks] or [""]
     left_out |= dict.fromkeys(other_stores, f"there is a store already, {store}")
@@ -122,10 +125,14 @@ def _load(name: str, installed: Mapping[str, Installed], source: Source) -> Load
     loaded = load([name], {}, installed=installed, source=source, problems=problems)
     problems.raise_if_any()
     [plugin] = loaded
-    provided = PluginManager(loaded, source.file).model_providers()
+    provided = PluginManager(loaded, source.file, secrets=_no_secrets).model_providers()
     if "model_providers" in plugin.hooks and not any(result.value for result in provided):
         raise StartupError("it has no model provider without settings")
     return plugin
+
+
+def _no_secrets() -> list[bytes]:
+    raise AssertionError("no hook that is called here takes `derive_key`")
 
 
 def _rank(plugin: Loaded) -> tuple[int, bool, str]:

@@ -19,6 +19,7 @@ from chatkit.types import (
     TranscriptionResult,
 )
 
+from chatrack import audit
 from chatrack.assembly.models import NamedTranscriber
 from chatrack.chat.errors import to_error_event
 from chatrack.chat.requests import (
@@ -108,6 +109,14 @@ async def handle_query(
         case ThreadsDeleteReq(params=params):
             await store.delete_thread(params.thread_id, context)
             revoke(params.thread_id)
+            audit.record(
+                "thread_deleted",
+                tenant=context.user.tenant_id,
+                user=context.user.id,
+                address=context.address,
+                request_id=context.request_id,
+                thread=params.thread_id,
+            )
             return _EMPTY
         case ItemsFeedbackReq(params=params):
             await store.load_record(params.thread_id, context)  # 404 comes before 400

@@ -113,7 +113,7 @@ class ChatrackServer(ChatKitServer[RequestContext]):
             context: the turn.
         """
         options = None if input_user_message is None else input_user_message.inference_options
-        return self._builder.agent_handler(options).events(context)
+        return self._builder.agent_handler(context.context, options).events(context)
 
     async def _run_sync_action(self, request: ThreadsSyncCustomActionReq, context: RequestContext) -> bytes:
         """Run an action as a turn whose events nobody sees, and return the JSON that answers it."""

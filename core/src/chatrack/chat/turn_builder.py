@@ -34,7 +34,7 @@ from chatrack.chat.requests import check_result, check_size, clean_answers, clea
 from chatrack.chat.turns.handler import TurnHandler
 from chatrack.chat.turns.request import TurnRequest
 from chatrack.clock import now
-from chatrack.errors import BadRequest, NotFound
+from chatrack.errors import BadRequest, Forbidden, NotFound
 from chatrack.ids import new_id
 from chatrack.interfaces import RequestContext
 from chatrack.interfaces.records import record_to_item, thread_to_record
@@ -75,7 +75,7 @@ class TurnBuilder:
                 thread = await self._store.load_thread(params.thread_id, context)
                 check_result(params.result)
                 output = ClientToolOutput(self._store, params.result)
-                return self._without_message(thread), self.agent_handler(user_input=output)
+                return self._without_message(thread), self.agent_handler(context, user_input=output)
             case ThreadsAddStructuredInputReq(params=params):
                 thread = await self._store.load_thread(params.thread_id, context)
                 item = await self._store.load_item(thread.id, params.item_id, context)
@@ -83,7 +83,7 @@ class TurnBuilder:
                     raise BadRequest("This item does not ask for input.", field="params.item_id")
                 submission = clean_answers(params.input, self._chat)
                 answers = StructuredAnswers(self._store, item.id, submission)
-                return self._without_message(thread), self.agent_handler(user_input=answers)
+                return self._without_message(thread), self.agent_handler(context, user_input=answers)
             case ThreadsCustomActionReq():
                 return await self.build_action(request, context)
             case _:
@@ -103,6 +103,7 @@ class TurnBuilder:
 
     def agent_handler(
         self,
+        context: RequestContext,
         options: InferenceOptions | None = None,
         *,
         strict: bool = False,
@@ -111,16 +112,27 @@ class TurnBuilder:
         """Return a handler for one turn of the agents.
 
         Args:
+            context: the user, and the agent that the user's credentials are bound to.
             options: the user's choice of model and tool.
             strict: whether to refuse a choice that is not offered, instead of ignoring it.
             user_input: the input that the agent waited for.
 
         Raises:
             BadRequest: the choice is not offered.
+            Forbidden: the user has none of the roles that the entry agent asks for.
         """
-        default_agent = apply_inference_options(self._assembly, options or InferenceOptions(), strict=strict)
+        agents = self._assembly.agents_by_role.agents_for(context.user.roles)
+        entry_agent = agents.get(self._assembly.entry_agent(context))
+        if entry_agent is None:
+            raise Forbidden("This chat is open to other roles only.")
+        entry_agent = apply_inference_options(
+            entry_agent,
+            options or InferenceOptions(),
+            selectable=self._assembly.selectable,
+            strict=strict,
+        )
         return AgentHandler(
-            AgentResolver(default_agent, self._assembly.agents.values()),
+            AgentResolver(entry_agent, agents.values()),
             store=self._store,
             chat=self._chat,
             titles=self._title_generator() if self._chat.titles == "model" else None,
@@ -149,7 +161,7 @@ class TurnBuilder:
         self, thread: ThreadMetadata, message_input: UserMessageInput, context: RequestContext
     ) -> RequestAndHandler:
         message = clean_message(message_input, self._chat)
-        handler = self.agent_handler(message.inference_options, strict=True)
+        handler = self.agent_handler(context, message.inference_options, strict=True)
         attachments = []
         for attachment_id in message.attachments:
             try:
@@ -189,7 +201,7 @@ class TurnBuilder:
             message=message,
             history_end_seq=record.seq + 1,
         )
-        return request, self.agent_handler(message.inference_options)
+        return request, self.agent_handler(context, message.inference_options)
 
     def _without_message(self, thread: ThreadMetadata) -> TurnRequest:
         """Return the request of a turn that begins without a message."""

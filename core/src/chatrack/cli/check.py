@@ -52,7 +52,10 @@ def _rows(path: Path, assembly: Assembly, states: Iterable[TablesState]) -> Iter
     yield "address", f"http://{server.host}:{server.port}{server.path}"
     yield "store", assembly.store_plugin
     yield from _listed("tables", [f"{state.plugin}: {state}" for state in states])
-    yield "users", ", ".join(authenticators) or "everyone is the local user (loopback only)"
+    everyone = (
+        f"everyone is the local user ({'from anywhere' if server.allow_anonymous else 'loopback only'})"
+    )
+    yield "users", ", ".join(authenticators) or everyone
     yield from _listed("agent", [f"{agent.address} ({agent.model})" for agent in [default_agent, *others]])
     yield "providers", ", ".join(sorted(assembly.models.providers)) or "none"
     yield "users choose", ", ".join(assembly.selectable) or "no model"

@@ -11,6 +11,7 @@ import click
 from chatrack import logs
 from chatrack.assembly import Assembly, assemble, open_user_data
 from chatrack.cli import user_option
+from chatrack.cli.audit_log import open_audit_log, record_command
 from chatrack.errors import StartupError
 
 _BUFFER_SIZE = 64 * 1024
@@ -34,6 +35,7 @@ def export(path: Path, *, user: str | None, tenant: str | None) -> int:
     user = user_option.check(user, tenant)
     assembly = assemble(path)
     logs.configure("warning", assembly.config.server.log_format)
+    open_audit_log(assembly.config)
     try:
         asyncio.run(_export(assembly, user, tenant))
     except _ReaderGone:
@@ -76,6 +78,7 @@ class _Output:
 async def _export(assembly: Assembly, user_id: str, tenant: str | None) -> None:
     async with open_user_data(assembly) as data:
         user = await user_option.find(data, user_id, tenant)
+        record_command("exported", user)
         output = _Output()
         async with contextlib.aclosing(data.export(user)) as lines:
             async for line in lines:

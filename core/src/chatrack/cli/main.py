@@ -124,6 +124,34 @@ def migrate(config: Path, *, sql: bool) -> None:
 
 
 @main.command()
+@click.option("--user", required=True, help="The id of the user.")
+@click.option("--tenant", default="default", show_default=True, help="The user's tenant.")
+@click.option("--role", "roles", multiple=True, help="A role of the user; may be repeated.")
+@click.option(
+    "--hours",
+    type=click.FloatRange(min=0, min_open=True, max=87_600),
+    default=24.0,
+    show_default=True,
+    help="How long the token is valid.",
+)
+@command
+def token(config: Path, user: str, tenant: str, roles: tuple[str, ...], hours: float) -> None:
+    """Print a token for development."""
+    _require_readable(config)
+    from chatrack.cli.token import token as run
+
+    run(config, user=user, tenant=tenant, roles=roles, hours=hours)
+
+
+@main.command()
+def key() -> None:
+    """Print a new API key, and the hash of it for config.toml."""
+    from chatrack.cli.key import key as run
+
+    run()
+
+
+@main.command()
 @click.option(
     "--from",
     "source",

@@ -13,6 +13,7 @@ import click
 from chatrack import logs
 from chatrack.assembly import Assembly, assemble, open_user_data
 from chatrack.cli import user_option
+from chatrack.cli.audit_log import open_audit_log, record_command
 from chatrack.cli.signals import run_with_signals
 from chatrack.cli.table import show
 from chatrack.clock import now, to_wire
@@ -54,6 +55,7 @@ def purge(
         raise StartupError("--yes: required without a terminal to ask for confirmation")
     assembly = assemble(path)
     logs.configure("warning", assembly.config.server.log_format)
+    open_audit_log(assembly.config)
     target = moment or asyncio.run(_find(assembly, str(user_id), tenant))
     click.echo(f"This deletes {_describe(target)}. It cannot be undone.", err=True)
     if not confirmed and not click.confirm("Continue?", err=True):
@@ -64,6 +66,10 @@ def purge(
 
 def _purge(assembly: Assembly, target: User | datetime) -> int:
     deleted: Counter[tuple[str, str]] = Counter()
+    if isinstance(target, User):
+        record_command("purged", target)
+    else:
+        record_command("purged", None, before=to_wire(target))
     try:
         code = run_with_signals(_delete(assembly, target, deleted))
     finally:

@@ -9,8 +9,9 @@ from typing import Any
 
 import structlog
 
-from chatrack import logs
+from chatrack import audit, logs
 from chatrack.assembly import Assembly, assemble, dry_start
+from chatrack.cli.audit_log import open_audit_log
 from chatrack.cli.report import report
 
 _log = structlog.get_logger(source="chatrack")
@@ -33,11 +34,15 @@ def serve(path: Path, options: dict[str, Any], *, verbose: bool) -> int:
     Raises:
         StartupError: something cannot be started; everything that was started is stopped again.
     """
-    assembly = assemble(path, server=options)
+    assembly = assemble(path, server=options, create_secret_key=True)
     settings = assembly.config.server
     logs.configure(settings.log_level, settings.log_format)
+    open_audit_log(assembly.config)
     for note in assembly.notes:
         _log.info("note", note=note)
+
+    if settings.allow_anonymous and not assembly.authenticators:
+        _log.warning("all callers are one user, who sees all threads", setting="server.allow_anonymous")
 
     from chatrack.http.process import bind
     from chatrack.http.process import serve as serve_here
@@ -63,7 +68,8 @@ def _serve_with_workers(
     asyncio.run(dry_start(assembly))
 
     def work(ready: Callable[[], None], parent_pipe: int) -> None:
-        serve_here(assemble(path, server=options), sock, on_ready=ready, parent_pipe=parent_pipe)
+        assembly = assemble(path, server=options, create_secret_key=True)
+        serve_here(assembly, sock, on_ready=ready, parent_pipe=parent_pipe)
 
     settings = assembly.config.server
     return Workers(
@@ -72,4 +78,5 @@ def _serve_with_workers(
         work,
         report=functools.partial(report, verbose=verbose),
         stop_after=settings.shutdown_grace + _STOP_TIMEOUT,
+        reopen_logs=None if settings.audit_log is None else audit.reopen,
     ).run()

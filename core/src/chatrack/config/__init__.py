@@ -1,6 +1,6 @@
 """config.toml: its tables, and reading it."""
 
 from chatrack.config.file import Config, load_config, read_document
-from chatrack.config.tables import AgentTable, ChatTable, ServerTable
+from chatrack.config.tables import AgentTable, ChatTable, ServerTable, ToolTable
 
-__all__ = ["AgentTable", "ChatTable", "Config", "ServerTable", "load_config", "read_document"]
+__all__ = ["AgentTable", "ChatTable", "Config", "ServerTable", "ToolTable", "load_config", "read_document"]

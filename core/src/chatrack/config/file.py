@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from chatrack.config.tables import AgentTable, ChatTable, ServerTable
+from chatrack.config.tables import AgentTable, ChatTable, ServerTable, ToolTable
 from chatrack.errors import ConfigError
 from chatrack.settings import Problems, Settings, Source, decode, load_source
 
@@ -17,6 +17,7 @@ class _File(Settings):
     server: ServerTable = ServerTable()
     chat: ChatTable = ChatTable()
     agents: dict[str, AgentTable] = {}
+    tools: dict[str, ToolTable] = {}
     plugins: dict[str, dict[str, Any]] = {}
 
 
@@ -29,6 +30,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         server: `[server]`.
         chat: `[chat]`.
         agents: `[agents.<name>]`.
+        tools: `[tools.<name>]`.
         plugins: `[plugins.<name>]`, not decoded.
     """
 
@@ -37,6 +39,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     server: ServerTable
     chat: ChatTable
     agents: dict[str, AgentTable]
+    tools: dict[str, ToolTable]
     plugins: dict[str, dict[str, Any]]
 
 
@@ -99,6 +102,7 @@ def load_config(path: Path, environ: Mapping[str, str] | None = None) -> tuple[C
             server=decoded.server,
             chat=decoded.chat,
             agents=decoded.agents,
+            tools=decoded.tools,
             plugins=plugins,
         ),
         problems,

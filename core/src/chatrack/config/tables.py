@@ -1,10 +1,11 @@
 """The tables `[server]`, `[chat]` and `[agents.<name>]`."""
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 
-from chatrack.settings import Secret, Settings
+from chatrack.settings import ONE_OR_LIST, Secret, Settings
 
 _LARGEST = 2**31 - 1
 """The upper bound of sizes and counts."""
@@ -12,6 +13,16 @@ _LARGEST = 2**31 - 1
 _DAY = 86_400
 """The upper bound of times, in seconds. Timers cannot be set to infinity."""
 
+MIN_SECRET_KEY = 32
+"""The least length of a secret key, in bytes."""
+
+PublicURL = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^https?://[^/\s?#@]+(/[A-Za-z0-9._~-]+)*/?$",
+        description='a URL such as "https://chat.example.com"',
+    ),
+]
 Positive = Annotated[int, msgspec.Meta(ge=1, le=_LARGEST)]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=_DAY)]
 Origin = Annotated[
@@ -32,6 +43,10 @@ class ServerTable(Settings):
         path: the path of the ChatKit API.
         workers: the number of processes.
         cors_origins: origins of the pages that embed the chat.
+        public_url: the URL under which clients reach the server, for absolute URLs and to know its own origin.
+        secret_key: the secret, or a list of them, that signing and encryption keys are derived from: the first one signs,
+            all of them verify. If it is absent, one is generated into `data/secret_key` when it is first needed.
+        allow_anonymous: without an authenticator, whether any address may be listened on; all callers are then one user.
         domain_keys: the keys that a page may send as `X-Domain-Key`; none is required if the list is empty.
         max_body: the largest JSON body, in bytes.
         heartbeat: seconds without an event after which a stream sends a comment.
@@ -39,6 +54,7 @@ class ServerTable(Settings):
         shutdown_grace: seconds that running turns get to finish when the server stops.
         log_level: `debug`, `info`, `warning` or `error`.
         log_format: `console` for people, `json` for machines.
+        audit_log: the file of the audit log, opened anew at SIGHUP; stderr if absent.
     """
 
     host: Annotated[str, msgspec.Meta(min_length=1)] = "127.0.0.1"
@@ -49,6 +65,9 @@ class ServerTable(Settings):
     ] = "/chatkit/api"
     workers: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 1
     cors_origins: list[Origin] = []
+    public_url: PublicURL | None = None
+    secret_key: Annotated[list[Secret], ONE_OR_LIST] = []
+    allow_anonymous: bool = False
     domain_keys: list[Secret] = []
     max_body: Annotated[int, msgspec.Meta(ge=1024, le=_LARGEST)] = 1_048_576
     heartbeat: Annotated[float, msgspec.Meta(gt=0, le=_DAY)] = 15.0
@@ -56,8 +75,11 @@ class ServerTable(Settings):
     shutdown_grace: Seconds = 10.0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"
+    audit_log: Path | None = None
 
     def __post_init__(self) -> None:
+        if any(len(secret.reveal().encode()) < MIN_SECRET_KEY for secret in self.secret_key):
+            raise ValueError(f"secret_key: a secret must have {MIN_SECRET_KEY} bytes or more")
         if not all(self.domain_keys):  # every request without the header would have the empty one
             raise ValueError("domain_keys: a key must not be empty")
 
@@ -110,3 +132,26 @@ class AgentTable(Settings):
     handoffs: list[str] | None = None
     model_settings: dict[str, Any] | None = None
     max_turns: Positive | None = None
+    roles: list[str] | None = None
+
+    def __post_init__(self) -> None:
+        _check_roles(self.roles)
+
+
+class ToolTable(Settings):
+    """`[tools.<name>]`: settings of the tools that a name or a glob refers to.
+
+    Args:
+        roles: the roles of which a user needs one to use the tool. If several tables refer to a tool, only the roles that are
+            in all of them count.
+    """
+
+    roles: list[str] | None = None
+
+    def __post_init__(self) -> None:
+        _check_roles(self.roles)
+
+
+def _check_roles(roles: list[str] | None) -> None:
+    if roles is not None and not all(roles or [""]):
+        raise ValueError("roles: expected one role or more; leave it out to admit everybody")

@@ -12,9 +12,11 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from chatrack.chat.server import ChatrackServer
 from chatrack.errors import PayloadTooLarge, UnsupportedMediaType
+from chatrack.http.auth_guard import DOMAIN_KEY, address_of
+from chatrack.http.locale import locale_of
 from chatrack.http.problems import request_id
 from chatrack.http.sse import SSEResponse
-from chatrack.interfaces import RequestContext
+from chatrack.interfaces import Access, RequestContext
 
 _SMALL = 1024
 """Bytes below which a response is not compressed: it would not get much smaller."""
@@ -38,7 +40,7 @@ def api_route(server: ChatrackServer) -> HTTPRouteHandler:
     """
     settings = server.assembly.config.server
 
-    @post(settings.path, status_code=200)
+    @post(settings.path, status_code=200, opt={DOMAIN_KEY: True})
     async def chatkit(request: Request[Any, Any, Any]) -> ASGIApp:
         media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media != "application/json":
@@ -51,11 +53,14 @@ def api_route(server: ChatrackServer) -> HTTPRouteHandler:
         kind = _TYPE.search(body)
         if kind is not None:
             log_fields["type"] = kind.group(1).decode()
+        access: Access = request.scope["auth"]
         context = RequestContext(
-            user=request.scope["user"],
+            user=access.user,
             request_id=request_id(request),
-            locale=(request.headers.get("accept-language") or "").partition(",")[0].partition(";")[0].strip()
-            or None,
+            locale=locale_of(access.user.locale, request.headers.get("accept-language")),
+            address=address_of(request),
+            agent=access.agent,
+            state=access.state,
         )
         result = await server.process(body, context)
         if isinstance(result, NonStreamingResult):

@@ -1,10 +1,10 @@
 """The ASGI application. Every call creates a new one; there is no global state."""
 
-from collections.abc import Sequence
+import re
 
 from litestar import Litestar, Router
 from litestar.config.cors import CORSConfig
-from litestar.types import ASGIApp, ControllerRouterHandler
+from litestar.types import ASGIApp
 
 from chatrack.assembly import Assembly
 from chatrack.chat.server import ChatrackServer
@@ -13,7 +13,11 @@ from chatrack.http.api import api_route
 from chatrack.http.auth_guard import auth_guard
 from chatrack.http.health import health_routes
 from chatrack.http.problems import problem
-from chatrack.plugins import HookResult
+from chatrack.interfaces import Routes
+from chatrack.plugins import PLUGIN_ROUTES, HookResult
+
+_CORE_PATHS = ("/health", "/ready", PLUGIN_ROUTES)
+_PREFIX = re.compile("(/[A-Za-z0-9._~-]+)+")
 
 
 def create_app(server: ChatrackServer) -> ASGIApp:
@@ -27,11 +31,12 @@ def create_app(server: ChatrackServer) -> ASGIApp:
     """
     assembly = server.assembly
     settings = assembly.config.server
+    _check_prefixes(assembly)
     plugin_routes = [_plugin_router(assembly, routes) for routes in assembly.routes]
     return AccessLog(
         Litestar(
             route_handlers=[api_route(server), *health_routes(server), *plugin_routes],
-            guards=[auth_guard(assembly.authenticators, settings.domain_keys)],
+            guards=[auth_guard(assembly.authenticators, settings)],
             exception_handlers={Exception: problem},
             cors_config=_cors(settings.cors_origins),
             openapi_config=None,
@@ -41,8 +46,32 @@ def create_app(server: ChatrackServer) -> ASGIApp:
     )
 
 
-def _plugin_router(assembly: Assembly, routes: HookResult[Sequence[ControllerRouterHandler]]) -> Router:
-    path, handlers = f"/x/{routes.plugin}", list(routes.value)
+def _check_prefixes(assembly: Assembly) -> None:
+    """Refuse prefixes of plugins that overlap with each other or with paths of the core.
+
+    Raises:
+        PluginError: a prefix is no path, or another route is at, above or below it.
+    """
+    taken = dict.fromkeys((assembly.config.server.path, *_CORE_PATHS), "Chatrack itself")
+    for routes in assembly.routes:
+        prefix = routes.value.prefix
+        if not _PREFIX.fullmatch(prefix):
+            message = f'`routes`: the prefix "{prefix}" is not a path such as "/auth"'
+            raise assembly.plugins.error(routes.plugin, "hook", message)
+        own = f"{PLUGIN_ROUTES}/{routes.plugin}"
+        for other, owner in taken.items():
+            if prefix != own and _overlap(prefix, other):
+                message = f'`routes`: the prefix "{prefix}" overlaps with "{other}" of {owner}'
+                raise assembly.plugins.error(routes.plugin, "hook", message)
+        taken[prefix] = f"plugin {routes.plugin}"
+
+
+def _overlap(first: str, second: str) -> bool:
+    return f"{first}/".startswith(f"{second}/") or f"{second}/".startswith(f"{first}/")
+
+
+def _plugin_router(assembly: Assembly, routes: HookResult[Routes]) -> Router:
+    path, handlers = routes.value.prefix, list(routes.value.handlers)
     try:
         # An application of the plugin's routes alone shows which plugin a mistake is in.
         router = Router(path=path, route_handlers=handlers)

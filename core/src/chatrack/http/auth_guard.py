@@ -1,62 +1,163 @@
 """The guard of all routes: domain key and authenticators, or the local user if there is no authenticator."""
 
 import hmac
+import re
+from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from litestar.connection import ASGIConnection
-from litestar.enums import HttpMethod
 from litestar.handlers.base import BaseRouteHandler
 
-from chatrack.assembly import is_loopback
+from chatrack import audit
+from chatrack.clock import now
+from chatrack.config import ServerTable
 from chatrack.errors import Forbidden, Unauthenticated
-from chatrack.interfaces import LOCAL_USER, Authenticator
-from chatrack.settings import Secret
+from chatrack.http.origins import Origins
+from chatrack.interfaces import LOCAL_USER, MAX_ID, Access, Authenticator, User, host_of, is_loopback
 
 PUBLIC = "public"
 """The key of a route handler's `opt` that makes it public: `opt={"public": True}`."""
 
-Guard = Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], Coroutine[Any, Any, None]]
+DOMAIN_KEY = "domain_key"
+"""The key of a route handler's `opt` that says that it asks for a domain key, if there are any."""
+
+_SAFE_METHODS = {"GET", "HEAD"}
+_NOT_IN_IDS = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+_MAX_SIGN_INS = 10_000
+"""How many sign-ins are remembered, so that each is in the audit log once."""
+
+Connection = ASGIConnection[Any, Any, Any, Any]
+Guard = Callable[[Connection, BaseRouteHandler], Coroutine[Any, Any, None]]
 
 
-def _host(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
-    host = connection.headers.get("host", "localhost")
-    return host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
-
-
-def auth_guard(authenticators: Sequence[Authenticator], domain_keys: Sequence[Secret]) -> Guard:
+def auth_guard(authenticators: Sequence[Authenticator], settings: ServerTable) -> Guard:
     """Return the guard of every route that is not public.
 
-    It sets the user of the request, or refuses it with 401 or 403.
+    It sets `user` and `auth` (the `Access`) of the request, or refuses it with 401 or 403.
 
     Args:
         authenticators: the authenticators, in the order in which they are tried.
-        domain_keys: the accepted values of the header `X-Domain-Key`; it is not required if the sequence is empty.
+        settings: domain keys, origins, and whether anybody may come in if there is no authenticator.
     """
-    keys = [key.reveal().encode() for key in domain_keys]
-    challenge = ", ".join(dict.fromkeys(authenticator.scheme for authenticator in authenticators)) or "Bearer"
+    keys = [key.reveal().encode() for key in settings.domain_keys]
+    schemes = dict.fromkeys(authenticator.scheme for authenticator in authenticators if authenticator.scheme)
+    challenge = ", ".join(schemes) or "Bearer"
+    origins = Origins(settings)
+    signed_in = _SignIns()
 
-    async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
         # CORS preflight requests carry no credentials.
-        if handler.opt.get(PUBLIC) or connection.scope.get("method") == HttpMethod.OPTIONS:
+        if handler.opt.get(PUBLIC) or _method(connection) == "OPTIONS":
             return
-        if keys:
-            sent = connection.headers.get("x-domain-key", "").encode()
-            matches = [hmac.compare_digest(sent, key) for key in keys]
-            if not any(matches):  # all are compared, so that the time does not depend on which one matches
-                raise Forbidden("The header X-Domain-Key is missing or not valid.")
-        if not authenticators and not is_loopback(_host(connection)):
-            # DNS rebinding: a page can make its own host name resolve to 127.0.0.1 and act as the local user.
-            raise Forbidden("Without an authenticator the Host header must name a loopback address.")
-        user = None if authenticators else LOCAL_USER
-        for authenticator in authenticators:
-            connection.scope["state"]["chatrack.challenge"] = challenge
-            user = await authenticator.authenticate(connection)
-            if user is not None:
-                break
-        if user is None:
-            raise Unauthenticated("The request has no valid credentials.")
+        try:
+            if keys and handler.opt.get(DOMAIN_KEY):
+                _check_domain_key(connection, keys)
+            if not authenticators:
+                if not settings.allow_anonymous and not is_loopback(host_of(connection)):
+                    # DNS rebinding: a page can make its own host name resolve to 127.0.0.1 and act as the local user.
+                    raise Forbidden("Without an authenticator the Host header must name a loopback address.")
+                access = Access(user=LOCAL_USER)
+            else:
+                connection.scope["state"]["chatrack.challenge"] = challenge
+                access, authenticator = await _authenticate(connection, authenticators)
+                if authenticator.sent_by_browser:
+                    _check_origin(connection, origins)
+                if signed_in.add(access.user, authenticator, address_of(connection)):
+                    _record("signed_in", connection, user=access.user, by=type(authenticator).__name__)
+        except (Unauthenticated, Forbidden) as error:
+            _record("refused", connection, status=error.status, reason=error.detail)
+            if isinstance(error, Unauthenticated):
+                # Which check failed would help those who forge credentials.
+                raise Unauthenticated("The request has no valid credentials.") from error
+            raise
+        user = access.user
         connection.scope["user"] = user
+        connection.scope["auth"] = access
         connection.scope["state"]["chatrack.log_fields"].update(tenant=user.tenant_id, user=user.id)
 
     return guard
+
+
+def address_of(connection: Connection) -> str | None:
+    """Return the network address that a request came from."""
+    return connection.client.host if connection.client else None
+
+
+async def _authenticate(
+    connection: Connection, authenticators: Sequence[Authenticator]
+) -> tuple[Access, Authenticator]:
+    for authenticator in authenticators:
+        result = await authenticator.authenticate(connection)
+        if result is None:
+            continue
+        access = Access(user=result) if isinstance(result, User) else result
+        if not isinstance(access, Access):
+            raise TypeError(
+                f"{type(authenticator).__name__}.authenticate must return a User, an Access or None, "
+                f"got {type(result).__name__}"
+            )
+        _check_user(access.user)
+        return access, authenticator
+    raise Unauthenticated("no credentials")
+
+
+def _check_user(user: User) -> None:
+    for what, value in (("user", user.id), ("tenant", user.tenant_id)):
+        if not 0 < len(value) <= MAX_ID or _NOT_IN_IDS.search(value):
+            raise Unauthenticated(f"the id of the {what} is empty or too long, or has control characters")
+    if user.expires_at is not None and user.expires_at <= now():
+        raise Unauthenticated("expired")
+
+
+def _check_domain_key(connection: Connection, keys: Sequence[bytes]) -> None:
+    sent = connection.headers.get("x-domain-key", "").encode()
+    matches = [hmac.compare_digest(sent, key) for key in keys]
+    if not any(matches):  # all are compared, so that the time does not depend on which one matches
+        raise Forbidden("The header X-Domain-Key is missing or not valid.")
+
+
+def _check_origin(connection: Connection, origins: Origins) -> None:
+    origin = connection.headers.get("origin")
+    if origin is None:
+        # Browsers send it with every request that may change something.
+        if _method(connection) in _SAFE_METHODS:
+            return
+        raise Forbidden("A request with a cookie needs the header Origin.")
+    if not origins.are_trusted(origin, connection):
+        raise Forbidden("Requests with a cookie are not accepted from this origin.")
+
+
+def _method(connection: Connection) -> str:
+    return str(connection.scope.get("method", ""))
+
+
+def _record(event: audit.Event, connection: Connection, *, user: User | None = None, **fields: Any) -> None:
+    audit.record(
+        event,
+        tenant=user.tenant_id if user else None,
+        user=user.id if user else None,
+        address=address_of(connection),
+        request_id=connection.scope["state"].get("chatrack.request_id"),
+        method=_method(connection),
+        path=connection.scope["path"],
+        **fields,
+    )
+
+
+class _SignIns:
+    """The users that have been let in, the most recent ones."""
+
+    def __init__(self) -> None:
+        self._seen: OrderedDict[tuple[str, str, int, str | None], None] = OrderedDict()
+
+    def add(self, user: User, authenticator: Authenticator, address: str | None) -> bool:
+        """Return whether this user has not been let in by this authenticator from this address before."""
+        key = (user.tenant_id, user.id, id(authenticator), address)
+        if key in self._seen:
+            self._seen.move_to_end(key)
+            return False
+        self._seen[key] = None
+        if len(self._seen) > _MAX_SIGN_INS:
+            self._seen.popitem(last=False)
+        return True

@@ -11,6 +11,7 @@ import structlog
 import uvicorn
 
 import chatrack
+from chatrack import audit
 from chatrack.assembly import Assembly, running
 from chatrack.chat.server import ChatrackServer
 from chatrack.errors import ConfigError
@@ -98,6 +99,8 @@ async def _serve(
     config.app = create_app(server)
     async with running(assembly):
         server.turns.open()
+        if assembly.config.server.audit_log is not None:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, audit.reopen)
         try:
             process = _Server(config, server, sock, on_ready)
             if parent_pipe is not None:

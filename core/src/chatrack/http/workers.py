@@ -34,6 +34,7 @@ class Workers:
         work: runs in each worker.
         report: prints why a worker cannot start.
         stop_after: seconds after which a worker that does not stop is killed.
+        reopen_logs: called at SIGHUP, which is also passed on; None to end at SIGHUP, as programs do by default.
     """
 
     def __init__(
@@ -44,12 +45,14 @@ class Workers:
         *,
         report: Callable[[StartupError], None],
         stop_after: float,
+        reopen_logs: Callable[[], None] | None = None,
     ) -> None:
         self.count = count
         self.sock = sock
         self.work = work
         self.report = report
         self.stop_after = stop_after
+        self.reopen_logs = reopen_logs
         self._ready_pipes: dict[int, int] = {}
         self._parent_pipe = os.pipe()
         self._signals = 0
@@ -64,6 +67,8 @@ class Workers:
         """
         for sig in (signal.SIGTERM, signal.SIGINT):
             signal.signal(sig, self._signalled)
+        if self.reopen_logs is not None:
+            signal.signal(signal.SIGHUP, self._hung_up)
         for _ in range(self.count):
             self._fork()
         code, passed_on = 0, 0
@@ -122,6 +127,8 @@ class Workers:
                 os.close(pipe)
             for sig in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(sig, signal.SIG_DFL)
+            if self.reopen_logs is not None:
+                signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the worker has a handler of its own
             self.work(functools.partial(_write_ready, writer), self._parent_pipe[0])
             code = 0
         except StartupError as error:
@@ -136,6 +143,11 @@ class Workers:
     def _send(self, sig: int) -> None:
         for pid in list(self._ready_pipes):
             os.kill(pid, sig)
+
+    def _hung_up(self, _sig: int, _frame: object) -> None:
+        assert self.reopen_logs is not None
+        self.reopen_logs()
+        self._send(signal.SIGHUP)
 
     def _signalled(self, _sig: int, _frame: object) -> None:
         self._signals += 1

@@ -2,9 +2,12 @@
 
 from chatrack.interfaces.actions import ActionCall, ActionHandler
 from chatrack.interfaces.agents import AgentSpec
-from chatrack.interfaces.auth import Authenticator
+from chatrack.interfaces.api_keys import API_KEY_PREFIX, HASH_PATTERN, generate_api_key, hash_api_key
+from chatrack.interfaces.auth import Access, Authenticator, TokenIssuer, bearer_token
 from chatrack.interfaces.context import RequestContext, TurnContext
+from chatrack.interfaces.keys import DeriveKey
 from chatrack.interfaces.lease import Lease
+from chatrack.interfaces.loopback import host_of, is_loopback
 from chatrack.interfaces.migrations import Migrations
 from chatrack.interfaces.models import Model, ModelProvider, ModelSettings, Transcriber
 from chatrack.interfaces.records import (
@@ -15,17 +18,23 @@ from chatrack.interfaces.records import (
     ThreadRecord,
     UsageRecord,
 )
+from chatrack.interfaces.routes import Routes
 from chatrack.interfaces.store import Store
 from chatrack.interfaces.tools import Tool, ToolContext, function_tool
-from chatrack.interfaces.user import LOCAL_USER, User
+from chatrack.interfaces.user import LOCAL_USER, MAX_ID, User
 from chatrack.interfaces.user_data import UserData, UserRecord
 
 __all__ = [
+    "API_KEY_PREFIX",
+    "HASH_PATTERN",
     "LOCAL_USER",
+    "MAX_ID",
+    "Access",
     "ActionCall",
     "ActionHandler",
     "AgentSpec",
     "Authenticator",
+    "DeriveKey",
     "ItemRecord",
     "Lease",
     "Migrations",
@@ -35,9 +44,11 @@ __all__ = [
     "PauseRecord",
     "RecordPage",
     "RequestContext",
+    "Routes",
     "Store",
     "ThreadPage",
     "ThreadRecord",
+    "TokenIssuer",
     "Tool",
     "ToolContext",
     "Transcriber",
@@ -46,5 +57,10 @@ __all__ = [
     "User",
     "UserData",
     "UserRecord",
+    "bearer_token",
     "function_tool",
+    "generate_api_key",
+    "hash_api_key",
+    "host_of",
+    "is_loopback",
 ]

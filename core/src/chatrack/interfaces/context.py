@@ -1,6 +1,7 @@
 """The contexts of a request and of a turn."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from typing import Any
 
 import msgspec
 from chatkit.types import ProgressUpdateEvent, ThreadMetadata, ThreadStreamEvent
@@ -16,12 +17,19 @@ class RequestContext(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         user: the user of the request.
         request_id: `req_…`, in every log line and error of the request.
-        locale: the language that the client prefers (`Accept-Language`); None if it names none.
+        locale: the language tag of the user's language, or the one that the client prefers (`Accept-Language`); None
+            if neither names a well-formed one.
+        address: the network address that the request came from.
+        agent: the entry agent, if the user's credentials are bound to one.
+        state: what the user's credentials are bound to, for instructions (`{state.<name>}`) and tools.
     """
 
     user: User
     request_id: str
     locale: str | None = None
+    address: str | None = None
+    agent: str | None = None
+    state: Mapping[str, Any] = {}
 
 
 class TurnContext:

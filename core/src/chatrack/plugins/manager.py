@@ -1,7 +1,7 @@
 """Calling hooks: a typed method for each hook. Every result is checked, and every failure names its plugin."""
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args, get_origin
 
@@ -9,7 +9,6 @@ import msgspec
 import pluggy
 from litestar import Controller, Router
 from litestar.handlers.base import BaseRouteHandler
-from litestar.types import ControllerRouterHandler
 
 from chatrack.errors import ConfigError, PluginError, StartupError
 from chatrack.hookspecs import HookSpecs
@@ -17,8 +16,10 @@ from chatrack.interfaces import (
     ActionHandler,
     AgentSpec,
     Authenticator,
+    DeriveKey,
     Migrations,
     ModelProvider,
+    Routes,
     Store,
     Tool,
     UserData,
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from chatrack.sql.database import Database
 
 T = TypeVar("T")
+
+PLUGIN_ROUTES = "/x"
+"""The path that the routes of a plugin are below, as `/x/<plugin>`, unless it names a prefix of its own."""
 
 _TOOL_TYPES = tuple(get_origin(kind) or kind for kind in get_args(Tool))
 
@@ -51,10 +55,14 @@ class PluginManager:
     Args:
         loaded: the plugins.
         file: the name of the config file, for errors.
+        secrets: returns the secrets that the plugins' keys are derived from.
     """
 
-    def __init__(self, loaded: Sequence[Loaded], file: str) -> None:
+    def __init__(
+        self, loaded: Sequence[Loaded], file: str, *, secrets: Callable[[], Sequence[bytes]]
+    ) -> None:
         self._file = file
+        self._secrets = secrets
         self.loaded = list(loaded)
         self._by_name = {plugin.name: plugin for plugin in loaded}
         self._manager = pluggy.PluginManager("chatrack")
@@ -137,11 +145,19 @@ class PluginManager:
         """Return the migrations."""
         return self._call("migrations", Migrations, database=database)
 
-    def routes(self, database: "Database | None") -> list[HookResult[Sequence[ControllerRouterHandler]]]:
-        """Return the HTTP routes."""
-        results = self._call("routes", Sequence, database=database)
+    def routes(self, database: "Database | None") -> list[HookResult[Routes]]:
+        """Return the HTTP routes, all with a prefix."""
+        results = [
+            HookResult(
+                result.plugin,
+                result.value
+                if isinstance(result.value, Routes)
+                else Routes(prefix=f"{PLUGIN_ROUTES}/{result.plugin}", handlers=result.value),
+            )
+            for result in self._call("routes", Sequence | Routes, database=database)
+        ]
         for result in results:
-            for route in result.value:
+            for route in result.value.handlers:
                 is_controller = isinstance(route, type) and issubclass(route, Controller)
                 if not is_controller and not isinstance(route, BaseRouteHandler | Router):
                     raise self._wrong(result.plugin, "routes", "Litestar handlers", route)
@@ -169,21 +185,26 @@ class PluginManager:
             impl = implementations.get(plugin.name)
             if impl is None:
                 continue
+            offered = {"derive_key": DeriveKey(self._secrets, plugin.name), **arguments}
             try:
-                value = impl.function(**{name: arguments[name] for name in impl.argnames if name != "self"})
+                value = impl.function(**{name: offered[name] for name in impl.argnames if name != "self"})
             except StartupError as error:
                 raise self.error(plugin.name, "hook", f"`{hook}`: {'; '.join(error.lines)}") from error
             except Exception as error:
                 raise self.error(plugin.name, "hook", f"`{hook}`: {type(error).__name__}: {error}") from error
             if inspect.iscoroutine(value):
                 value.close()
-                raise self._wrong(plugin.name, hook, kind.__name__, value)
+                raise self._wrong(plugin.name, hook, _name_of(kind), value)
             if value is None:
                 continue
             if not isinstance(value, kind) or isinstance(value, str):
-                raise self._wrong(plugin.name, hook, kind.__name__, value)
+                raise self._wrong(plugin.name, hook, _name_of(kind), value)
             results.append(HookResult(plugin.name, value))
         return results
 
     def _wrong(self, plugin: str, hook: str, wanted: str, got: object) -> PluginError:
         return self.error(plugin, "hook", f"`{hook}` must return {wanted}, got {type(got).__name__}")
+
+
+def _name_of(kind: Any) -> str:
+    return " or ".join(part.__name__ for part in get_args(kind) or (kind,))

@@ -13,7 +13,7 @@ import msgspec
 from chatrack.errors import ConfigError, StartupError
 from chatrack.settings.references import Missing, Source, is_reference, resolve
 from chatrack.settings.secret import Secret
-from chatrack.settings.struct import ENV, variable_of
+from chatrack.settings.struct import ENV, is_one_or_list, variable_of
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -172,6 +172,8 @@ def _convert(raw: Any, hint: Any, key: str, source: Source, problems: Problems, 
         }
         return _ABSENT if _ABSENT in table.values() else table
     element = _element_of(hint)
+    if is_one_or_list(hint) and isinstance(raw, str):
+        raw = [raw]
     if element is not None and isinstance(raw, list):
         items = [
             _convert(item, element, f"{key}[{index}]", source, problems, textual=True)
@@ -262,6 +264,8 @@ def _choices(hint: Any) -> list[str]:
 
 def _description(hint: Any) -> str | None:
     """Return the `description` of a hint's `msgspec.Meta`: what is expected, in words."""
+    if get_origin(hint) in {Union, types.UnionType}:
+        return next(filter(None, map(_description, get_args(hint))), None)
     if get_origin(hint) is not Annotated:
         return None
     metas = [part for part in get_args(hint)[1:] if isinstance(part, msgspec.Meta)]

@@ -6,6 +6,9 @@ import msgspec
 
 ENV: Final = "env"
 
+ONE_OR_LIST: Final = msgspec.Meta(extra={"one_or_list": True})
+"""The annotation of a list that may also be written as its only item: `Annotated[list[Secret], ONE_OR_LIST]`."""
+
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
 class _SettingsMeta(msgspec.StructMeta):
@@ -42,6 +45,11 @@ def variable_of(hint: Any) -> str | None:
         return None
     extras = [part.extra for part in get_args(hint)[1:] if isinstance(part, msgspec.Meta) and part.extra]
     return next((extra[ENV] for extra in extras if ENV in extra), None)
+
+
+def is_one_or_list(hint: Any) -> bool:
+    """Return whether an annotation has `ONE_OR_LIST`."""
+    return get_origin(hint) is Annotated and ONE_OR_LIST in get_args(hint)[1:]
 
 
 def variables_of(settings: type[msgspec.Struct]) -> dict[str, str]:

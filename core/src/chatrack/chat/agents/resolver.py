@@ -1,7 +1,7 @@
 """The agents of one turn, with the user's choice of model and tool."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import agents
@@ -9,7 +9,8 @@ import msgspec
 import structlog
 from chatkit.types import InferenceOptions
 
-from chatrack.assembly import Assembly, BoundAgent
+from chatrack.assembly import BoundAgent
+from chatrack.assembly.models import NamedModel
 from chatrack.errors import BadRequest
 
 _log = structlog.get_logger(source="chatrack.agents")
@@ -32,34 +33,37 @@ class AgentResolver:
         return self._bound.get(id(agent))
 
 
-def apply_inference_options(assembly: Assembly, options: InferenceOptions, *, strict: bool) -> BoundAgent:
+def apply_inference_options(
+    agent: BoundAgent, options: InferenceOptions, *, selectable: Mapping[str, NamedModel], strict: bool
+) -> BoundAgent:
     """Return the entry agent with the model and the tool that the user chose.
 
     Args:
-        assembly: the agents, models and tools that there are.
+        agent: the entry agent, with the tools that the user may use.
         options: what the user chose.
+        selectable: the models that users may choose.
         strict: whether to refuse a choice that is not offered. If not, it is logged and ignored: a message that is
             in the thread already may have chosen what is no longer offered.
 
     Raises:
         BadRequest: the choice is not offered.
     """
-    agent = assembly.default_agent
+    chosen = agent
     try:
         if options.model is not None:
-            agent = _with_model(assembly, agent, options.model)
+            chosen = _with_model(selectable, chosen, options.model)
         if options.tool_choice is not None:
-            agent = _with_tool_choice(agent, options.tool_choice.id)
+            chosen = _with_tool_choice(chosen, options.tool_choice.id)
     except BadRequest as error:
         if strict:
             raise
         _log.warning("inference options of an older message ignored", reason=error.detail, field=error.field)
-        return assembly.default_agent
-    return agent
+        return agent
+    return chosen
 
 
-def _with_model(assembly: Assembly, agent: BoundAgent, name: str) -> BoundAgent:
-    model = assembly.selectable.get(name)
+def _with_model(selectable: Mapping[str, NamedModel], agent: BoundAgent, name: str) -> BoundAgent:
+    model = selectable.get(name)
     if model is None:
         raise BadRequest("This model cannot be chosen here.", field="params.input.inference_options.model")
     return msgspec.structs.replace(agent, model=model.name, agent=agent.agent.clone(model=model.model))

@@ -75,7 +75,9 @@ class TitleGenerator:
         agent = Agent[TurnContext](
             name=_AGENT.name, instructions=_AGENT.instructions, model=self._create_model()
         )
-        bound = BoundAgent(address=_ADDRESS, spec=_AGENT, agent=agent, model=self._model_name, tools={})
+        bound = BoundAgent(
+            address=_ADDRESS, spec=_AGENT, agent=agent, model=self._model_name, tools={}, handoffs=()
+        )
         usage = UsageTracker(AgentResolver(bound, ()))
         text = "" if message is None else "".join(part.text for part in message.content)
         title = await self._ask(agent, text, usage)

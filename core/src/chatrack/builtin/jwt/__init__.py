@@ -1,0 +1,1 @@
+"""JSON Web Tokens: their claims, and the keys that verify them."""
