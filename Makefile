@@ -34,6 +34,7 @@ format: $(INSTALLED)
 bench: $(INSTALLED)
 	$(VENV)/bin/python -m bench $(BENCH_ARGS)
 	$(VENV)/bin/python -m bench.stores
+	$(VENV)/bin/python -m bench.tokens
 
 chaos: $(INSTALLED)
 	$(VENV)/bin/python -m tests.chaos $(CHAOS_ARGS)
