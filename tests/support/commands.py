@@ -97,11 +97,14 @@ def _stopped_after(seconds: float) -> Iterator[None]:
 @contextlib.contextmanager
 def _same_logging() -> Iterator[None]:
     # The commands log to the stderr of the moment, which is gone when they have ended.
-    root = logging.getLogger()
-    handlers, level, events = list(root.handlers), root.level, structlog.get_config()
+    loggers = logging.getLogger(), logging.getLogger("chatrack.audit")
+    before = [(list(logger.handlers), logger.level, logger.propagate) for logger in loggers]
+    events = structlog.get_config()
     try:
         yield
     finally:
-        root.handlers[:] = handlers
-        root.setLevel(level)
+        for logger, (handlers, level, propagate) in zip(loggers, before, strict=True):
+            logger.handlers[:] = handlers
+            logger.setLevel(level)
+            logger.propagate = propagate
         structlog.configure(**events)

@@ -1,0 +1,564 @@
+"""Users among users: whatever one sends with an id of another is answered as if there were no such thing.
+
+Request types come from ChatKit's unions, routes from the application, and tools and actions from the assembly: a new one
+fails here until somebody says how it is attacked.
+"""
+
+import contextlib
+import json
+import re
+import secrets
+import time
+import typing
+from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import permutations
+from typing import Any, TypeAlias
+
+import chatkit.types as wire
+import httpx
+import jwt
+import msgspec
+import pytest
+from litestar import Litestar
+from pydantic import BaseModel
+from sqlalchemy import select
+
+from chatrack import User
+from chatrack.http.app import create_app
+from chatrack.ids import new_id
+from chatrack.plugins import discover
+from chatrack.testing.factories import context_of, file
+from tests.conftest import openai_config
+from tests.support.databases import store_tables
+from tests.support.plugins import Site, installed_site
+from tests.support.serving import Chat, answer_of, errors_of, message, serving
+from tests.support.waiting import until_idle
+
+SECRET = "the secret of the issuer, long enough"
+
+Owner: TypeAlias = tuple[str, str]
+"""A tenant, and the id of a user."""
+
+USERS: list[Owner] = [("acme", "ada"), ("acme", "ada2"), ("ACME", "ada"), ("ACME", "ada2")]
+"""The same ids in both tenants, tenants that differ in case, and an id that begins with another one."""
+
+DESK = '''
+from datetime import datetime
+
+from chatkit.types import ClientToolCallItem, StructuredInputFreeform, StructuredInputItem, ThreadItemDoneEvent
+from chatkit.widgets import Card, Text
+from litestar import Request, delete, get
+from litestar.params import FromPath
+
+from chatrack import NotFound, ToolContext, function_tool, hookimpl
+from chatrack_todo_tools.store import TodoStore
+
+
+@function_tool
+async def show_card(ctx: ToolContext) -> str:
+    """Show a card."""
+    await ctx.context.stream_widget(Card(children=[Text(value="card")]))
+    return "shown"
+
+
+@function_tool
+async def ask_page(ctx: ToolContext) -> str:
+    """Call a tool of the page."""
+    call = ClientToolCallItem(
+        id="tc_" + ctx.context.turn_id, thread_id="", created_at=datetime.now(), call_id=ctx.context.turn_id,
+        name="read_page", arguments={},
+    )
+    await ctx.context.stream(ThreadItemDoneEvent(item=call))
+    return "asked"
+
+
+@function_tool
+async def ask_user(ctx: ToolContext) -> str:
+    """Ask the user."""
+    item = StructuredInputItem(
+        id="si_" + ctx.context.turn_id, thread_id="", created_at=datetime.now(),
+        inputs=[StructuredInputFreeform(id="q1", question="Which colour?")],
+    )
+    await ctx.context.stream(ThreadItemDoneEvent(item=item))
+    return "asked"
+
+
+class Plugin:
+    api = 1
+
+    @hookimpl
+    def tools(self):
+        return [show_card, ask_page, ask_user]
+
+    @hookimpl
+    def actions(self, database):
+        todos = TodoStore(database)
+
+        async def finish(turn, call):
+            if await todos.change(turn.user, call.payload["todo_id"], {"status": "completed"}) is None:
+                raise NotFound("There is no such todo.")
+
+        return {"desk.finish": finish}
+
+    @hookimpl
+    def routes(self, database):
+        todos = TodoStore(database)
+
+        @get("/todos/{todo_id:str}")
+        async def rename(request: Request, todo_id: FromPath[str]) -> str:
+            if await todos.change(request.user, todo_id, {"title": "renamed"}) is None:
+                raise NotFound("There is no such todo.")
+            return todo_id
+
+        @delete("/todos/{todo_id:str}", status_code=200)
+        async def remove(request: Request, todo_id: FromPath[str]) -> str:
+            if await todos.delete(request.user, todo_id) is None:
+                raise NotFound("There is no such todo.")
+            return todo_id
+
+        return [rename, remove]
+'''
+
+ENABLED = ["sqlite_store", "openai_provider", "todo_tools", "jwt_auth", "session_auth", "desk"]
+
+
+class Belongings(msgspec.Struct, kw_only=True):
+    """Ids of what a user has: one of each kind.
+
+    Args:
+        thread: a thread with a message, its answer and a widget.
+        page_thread: a thread in which the call of a client tool waits.
+        question_thread: a thread in which a question waits.
+        loose: an attachment that no message has.
+        bound: an attachment of a message.
+    """
+
+    thread: str
+    message: str
+    answer: str
+    widget: str
+    page_thread: str
+    call: str
+    question_thread: str
+    question: str
+    loose: str
+    bound: str
+    todo: str
+
+    def all(self) -> set[str]:
+        """Return all ids."""
+        return set(msgspec.structs.asdict(self).values())
+
+
+def nothing() -> Belongings:
+    """Return ids of what nobody has."""
+    return Belongings(
+        thread=new_id("thread"),
+        message=new_id("message"),
+        answer=new_id("message"),
+        widget=new_id("message"),
+        page_thread=new_id("thread"),
+        call=new_id("message"),
+        question_thread=new_id("thread"),
+        question=new_id("message"),
+        loose=new_id("attachment"),
+        bound=new_id("attachment"),
+        todo=f"todo_{secrets.token_hex(16)}",
+    )
+
+
+Attempts = dict[str, list[dict[str, Any]]]
+
+WITHOUT_IDS = {"attachments.create", "input.transcribe"}
+"""Request types that name nothing that anybody has."""
+
+
+def attempts(theirs: Belongings, mine: Belongings) -> Attempts:
+    """Return the parameters of requests, by their type. Each names at least one thing of another user.
+
+    The last ones remove things, so that all can be tried one after the other with one's own.
+
+    Args:
+        theirs: what the other user has.
+        mine: what the sender has.
+    """
+    hello = message("hello")
+    answers = {"status": "answered", "answers": {"q1": {"values": ["blue"]}}}
+    action = {"type": "desk.finish", "payload": {"todo_id": mine.todo}}
+    actions = [
+        {"thread_id": theirs.thread, "item_id": None, "action": action},
+        {"thread_id": theirs.thread, "item_id": theirs.widget, "action": action},
+        {"thread_id": theirs.thread, "item_id": mine.widget, "action": action},
+        {"thread_id": mine.thread, "item_id": theirs.widget, "action": action},
+        {"thread_id": mine.thread, "item_id": theirs.message, "action": {"type": "desk.unknown"}},
+    ]
+    return {
+        "threads.create": [
+            {"input": message("hello", attachments=[theirs.loose])},
+            {"input": message("hello", attachments=[theirs.bound])},
+            {"input": message("hello", attachments=[mine.bound, theirs.loose])},
+        ],
+        "threads.add_user_message": [
+            {"thread_id": theirs.thread, "input": hello},
+            {"thread_id": theirs.thread, "input": message("")},
+            {"thread_id": theirs.thread, "input": message("hello", attachments=[mine.bound])},
+            {"thread_id": mine.thread, "input": message("hello", attachments=[theirs.bound])},
+        ],
+        "threads.add_structured_input": [
+            {"thread_id": theirs.question_thread, "item_id": theirs.question, "input": answers},
+            {"thread_id": theirs.question_thread, "item_id": mine.question, "input": answers},
+            {"thread_id": mine.question_thread, "item_id": theirs.question, "input": answers},
+            {"thread_id": mine.thread, "item_id": theirs.message, "input": answers},
+        ],
+        "threads.add_client_tool_output": [
+            {"thread_id": theirs.page_thread, "result": {"title": "stolen"}},
+        ],
+        "threads.custom_action": actions,
+        "threads.sync_custom_action": actions,
+        "threads.get_by_id": [{"thread_id": theirs.thread}],
+        "threads.list": [
+            {"after": theirs.thread},
+            {"after": theirs.question_thread, "order": "asc", "limit": 1},
+        ],
+        "items.list": [
+            {"thread_id": theirs.thread},
+            {"thread_id": theirs.thread, "limit": 0},
+            {"thread_id": theirs.thread, "after": theirs.message},
+            {"thread_id": theirs.thread, "after": mine.message},
+            {"thread_id": mine.thread, "after": theirs.message},
+            {"thread_id": mine.thread, "after": theirs.message, "order": "asc"},
+        ],
+        "items.feedback": [
+            {"thread_id": theirs.thread, "item_ids": [theirs.answer], "kind": "positive"},
+            {"thread_id": theirs.thread, "item_ids": [mine.answer], "kind": "positive"},
+            {"thread_id": theirs.thread, "item_ids": [], "kind": "positive"},
+            {"thread_id": mine.thread, "item_ids": [theirs.answer], "kind": "positive"},
+            {"thread_id": mine.thread, "item_ids": [mine.answer, theirs.answer], "kind": "negative"},
+            {"thread_id": mine.thread, "item_ids": [theirs.answer, mine.answer], "kind": "negative"},
+        ],
+        "threads.update": [
+            {"thread_id": theirs.thread, "title": "stolen"},
+            {"thread_id": theirs.thread, "title": ""},
+        ],
+        "attachments.delete": [
+            {"attachment_id": theirs.loose},
+            {"attachment_id": theirs.bound},
+        ],
+        "threads.retry_after_item": [
+            {"thread_id": mine.thread, "item_id": theirs.answer},
+            {"thread_id": theirs.thread, "item_id": theirs.message},
+            {"thread_id": theirs.thread, "item_id": mine.message},
+            {"thread_id": mine.thread, "item_id": theirs.message},
+        ],
+        "threads.delete": [{"thread_id": theirs.thread}],
+    }  # fmt: skip
+
+
+ROUTES: dict[tuple[str, str], Callable[[Belongings], str] | None] = {
+    ("POST", "/chatkit/api"): None,  # its requests are those of ChatKit
+    ("GET", "/health"): None,
+    ("GET", "/ready"): None,
+    ("POST", "/auth/session"): None,
+    ("DELETE", "/auth/session"): None,
+    ("GET", "/x/desk/todos/{todo_id:str}"): lambda theirs: f"/x/desk/todos/{theirs.todo}",
+    ("DELETE", "/x/desk/todos/{todo_id:str}"): lambda theirs: f"/x/desk/todos/{theirs.todo}",
+}
+"""Every route, and the path with an id of another user; None if the path has no id."""
+
+PUBLIC = {("GET", "/health"), ("GET", "/ready"), ("DELETE", "/auth/session")}
+"""Routes for everybody. Those who end a session give up their own cookie, and no more."""
+
+TOOLS: dict[str, Callable[[str], dict[str, Any]]] = {
+    "todo_tools.update_todo": lambda todo: {"todo_id": todo, "title": "stolen"},
+    "todo_tools.complete_todo": lambda todo: {"todo_id": todo},
+    "todo_tools.delete_todo": lambda todo: {"todo_id": todo},
+}
+"""Every tool that takes an id, with the arguments that name a todo of another user."""
+
+ACTIONS: dict[str, Callable[[str], dict[str, Any]]] = {"desk.finish": lambda todo: {"todo_id": todo}}
+"""Every action, with the payload that names a todo of another user."""
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch) -> Iterator[Site]:
+    with installed_site(tmp_path / "site", monkeypatch) as site:
+        site.install_source("desk", DESK)
+        yield site
+
+
+@pytest.fixture
+async def served(write_config, upstream, kind, store_url, site) -> AsyncIterator[Chat]:
+    """A server with every shipped plugin that has tools, actions or routes; the client has no token."""
+    config = write_config(
+        openai_config(
+            upstream.url,
+            kind=kind,
+            store=store_tables(kind, store_url),
+            enabled=json.dumps(ENABLED),
+            tools='["todo_tools.*", "desk.*"]',
+            extra=f'[plugins.jwt_auth]\nsecret = "{SECRET}"\ntenant_claim = "org"\n',
+        )
+    )
+    async with serving(config) as chat:
+        yield chat
+
+
+@pytest.fixture
+async def chats(served: Chat) -> AsyncIterator[dict[Owner, Chat]]:
+    """A client of each user."""
+    async with contextlib.AsyncExitStack() as stack:
+        found = {}
+        for tenant, user in USERS:
+            claims = {"sub": user, "org": tenant, "exp": time.time() + 3600}
+            headers = {"authorization": f"Bearer {jwt.encode(claims, SECRET, 'HS256')}"}
+            http = httpx.AsyncClient(
+                base_url=served.http.base_url, headers=headers, timeout=60, trust_env=False, verify=False
+            )
+            found[tenant, user] = Chat(await stack.enter_async_context(http), served.path, served.server)
+        yield found
+
+
+@pytest.fixture
+async def belongings(chats: dict[Owner, Chat]) -> dict[Owner, Belongings]:
+    """What each user has, all of it made through the server, as far as clients can."""
+    return {user: await settle_in(chat, user) for user, chat in chats.items()}
+
+
+async def settle_in(chat: Chat, user: Owner) -> Belongings:
+    context = context_of(User(id=user[1], tenant_id=user[0]))
+    store = chat.server.store
+    loose, bound = file(), file()
+    for attachment in (loose, bound):
+        await store.save_attachment(attachment, context)
+    given = message("echo: mine", attachments=[bound.id])
+    events = await chat.events("threads.create", input=given)
+    thread = events[0]["thread"]["id"]
+    await chat.say(thread, "call show_card {}")
+    page_thread, _ = await chat.create("call ask_page {}")
+    question_thread, _ = await chat.create("call ask_user {}")
+    _, events = await chat.create('call create_todo {"title": "mine"}')
+    todo = re.search(r"todo_[0-9a-f]+", answer_of(events))
+    assert todo is not None
+
+    async def find(thread_id: str, kind: str) -> str:
+        return next(item["id"] for item in await chat.items(thread_id) if item["type"] == kind)
+
+    found = Belongings(
+        thread=thread,
+        message=await find(thread, "user_message"),
+        answer=await find(thread, "assistant_message"),
+        widget=await find(thread, "widget"),
+        page_thread=page_thread,
+        call=await find(page_thread, "client_tool_call"),
+        question_thread=question_thread,
+        question=await find(question_thread, "structured_input"),
+        loose=loose.id,
+        bound=bound.id,
+        todo=todo[0],
+    )
+    await chat.get("items.feedback", thread_id=thread, item_ids=[found.message], kind="positive")
+    return found
+
+
+async def rows(chat: Chat, *, besides: Owner | None = None) -> dict[str, list[str]]:
+    """Return the rows of all tables, but for those of one user."""
+    found: dict[str, list[str]] = {}
+    for result in chat.server.assembly.migrations:
+        for table in result.value.tables.sorted_tables:
+            async with result.value.database.read() as connection:
+                listed = (await connection.execute(select(*table.columns))).mappings().all()
+            assert {"tenant_id", "user_id"} <= set(table.columns.keys()), f"{table.name}: whose rows are these?"
+            found[table.name] = sorted(
+                repr(dict(row)) for row in listed if (row["tenant_id"], row["user_id"]) != besides
+            )
+    return found
+
+
+def without_id_of_request(response: httpx.Response) -> tuple[int, dict[str, str], Any]:
+    """Return all that a response says but for what is its own: the request's id and the date."""
+    headers = {name: value for name, value in response.headers.items() if name not in {"x-request-id", "date"}}
+    body = response.json()
+    assert body.pop("request_id") == response.headers["x-request-id"]
+    return response.status_code, headers, body
+
+
+def request_classes() -> dict[str, type[BaseModel]]:
+    """Return the classes of all requests that the SDK knows, by type."""
+    return {
+        cls.model_fields["type"].default: cls
+        for union in (wire.StreamingReq, wire.NonStreamingReq)
+        for cls in typing.get_args(union)
+    }
+
+
+def id_fields(cls: type[BaseModel], path: str = "") -> set[str]:
+    """Return the fields of a request that hold ids, also those of nested tables."""
+    found = set()
+    cls.model_rebuild(force=True, _types_namespace=vars(wire))
+    for name, field in cls.model_fields.items():
+        hint = field.annotation
+        if name.endswith(("_id", "_ids")) or name in {"after", "before", "attachments"}:
+            found.add(f"{path}{name}")
+        for part in (hint, *typing.get_args(hint)):
+            if isinstance(part, type) and issubclass(part, BaseModel):
+                found |= id_fields(part, f"{path}{name}.")
+    return found
+
+
+def fields_with(value: Any, ids: set[str], path: str = "") -> set[str]:
+    """Return the fields of a request that hold one of these ids."""
+    if isinstance(value, dict):
+        nested = (fields_with(part, ids, f"{path}.{name}" if path else name) for name, part in value.items())
+        return set[str]().union(*nested)
+    if isinstance(value, list):
+        return set[str]().union(*(fields_with(part, ids, path) for part in value))
+    return {path} if value in ids else set()
+
+
+def routes_of(chat: Chat) -> dict[tuple[str, str], Any]:
+    """Return the handlers of the application's routes, by method and path."""
+    app: Any = create_app(chat.server)
+    assert isinstance(app.app, Litestar)
+    return {
+        (method, route.path): handler
+        for route in app.app.routes
+        for method, (handler, _) in route.route_handler_map.items()
+        if method != "OPTIONS"
+    }
+
+
+def test_every_request_type_and_every_id_in_it_is_attacked():
+    classes = request_classes()
+    theirs, mine = nothing(), nothing()
+    tried = attempts(theirs, mine)
+    assert set(tried) | WITHOUT_IDS == set(classes)
+    for kind, cls in classes.items():
+        expected = {field.removeprefix("params.") for field in id_fields(cls)}
+        reached = [fields_with(params, theirs.all()) for params in tried.get(kind, [])]
+        assert all(reached), f"{kind}: an attempt names nothing of the other user"
+        assert expected <= set[str]().union(*reached), kind
+        assert (kind in WITHOUT_IDS) == (not expected), kind
+
+
+async def test_every_plugin_route_tool_and_action_is_attacked(served):
+    for name, installed in discover().items():
+        hooks = [hook for hook in ("tools", "actions", "routes") if hasattr(installed.entry_point.load(), hook)]
+        assert name in ENABLED or not hooks, f"{name} has {hooks}"
+    assert set(routes_of(served)) == set(ROUTES)
+    assert all((ROUTES[route] is not None) == ("{" in route[1]) for route in ROUTES)
+    tools = served.server.assembly.tools
+    with_ids = {
+        address
+        for address, tool in tools.items()
+        if any(name.endswith(("id", "ids")) for name in tool.params_json_schema["properties"])
+    }
+    assert with_ids == set(TOOLS)
+    assert set(served.server.assembly.actions) == set(ACTIONS)
+
+
+async def test_what_is_another_users_is_answered_like_what_does_not_exist(chats, belongings):
+    before = await rows(next(iter(chats.values())))
+    for intruder, owner in permutations(USERS, 2):
+        chat, mine = chats[intruder], belongings[intruder]
+        real, missing = attempts(belongings[owner], mine), attempts(nothing(), mine)
+        for kind in real:
+            for params, others in zip(real[kind], missing[kind], strict=True):
+                answer = without_id_of_request(await chat.call(kind, **params))
+                assert answer[0] == 404, (intruder, owner, kind, params, answer)
+                assert answer == without_id_of_request(await chat.call(kind, **others)), (kind, params)
+        for (method, path), url in ROUTES.items():
+            if url is None:
+                continue
+            answer = without_id_of_request(await chat.http.request(method, url(belongings[owner])))
+            assert answer[0] == 404, (intruder, owner, method, path, answer)
+            assert answer == without_id_of_request(await chat.http.request(method, url(nothing())))
+    await until_idle(chat)
+    assert await rows(chat) == before
+
+
+async def test_lists_have_only_what_is_ones_own(chats, belongings):
+    for user, chat in chats.items():
+        listed = (await chat.get("threads.list", limit=100))["data"]
+        own = belongings[user]
+        assert {own.thread, own.page_thread, own.question_thread} <= {thread["id"] for thread in listed}
+        others = set[str]().union(*(belongings[other].all() for other in USERS if other != user))
+        assert not any(other in json.dumps(listed) for other in others)
+        thread, _ = await chat.create("call list_todos {}")
+        answer = (await chat.answers(thread))[-1]
+        assert re.findall(r"todo_[0-9a-f]+", answer) == [own.todo]
+
+
+async def test_an_id_of_another_user_in_a_payload_or_an_argument_changes_nothing(chats, belongings):
+    for intruder, owner in permutations(USERS, 2):
+        chat, mine = chats[intruder], belongings[intruder]
+        before = await rows(chat, besides=intruder)
+
+        def shown(text: str, todo: str) -> str:
+            assert todo in text
+            return text.replace(todo, "TODO")
+
+        for address, arguments in TOOLS.items():
+            answers = []
+            for todo in (belongings[owner].todo, nothing().todo):
+                call = f"call {address.rpartition('.')[2]} {json.dumps(arguments(todo))}"
+                answers.append(shown(answer_of(await chat.say(mine.thread, call)), todo))
+            assert "there is no todo" in answers[0], (address, answers)
+            assert answers[0] == answers[1]
+        for action_type, payload in ACTIONS.items():
+            events, answers = [], []
+            for todo in (belongings[owner].todo, nothing().todo):
+                params = {
+                    "thread_id": mine.thread,
+                    "item_id": mine.widget,
+                    "action": {"type": action_type, "payload": payload(todo)},
+                }
+                events.append(errors_of(await chat.events("threads.custom_action", **params)))
+                answers.append(without_id_of_request(await chat.call("threads.sync_custom_action", **params)))
+            assert len(events[0]) == 1
+            assert events[0] == events[1]
+            assert answers[0] == answers[1]
+            assert answers[0][0] == 404
+        await until_idle(chat)
+        assert await rows(chat, besides=intruder) == before
+
+
+async def test_the_owner_reaches_with_the_same_requests_what_others_do_not(chats, belongings):
+    # Otherwise the attempts would show nothing: they might be refused for another reason.
+    user = USERS[0]
+    chat, own = chats[user], belongings[user]
+    for address, arguments in TOOLS.items():
+        if address != "todo_tools.delete_todo":
+            call = f"call {address.rpartition('.')[2]} {json.dumps(arguments(own.todo))}"
+            assert "there is no todo" not in answer_of(await chat.say(own.thread, call))
+    for kind, tried in attempts(own, own).items():
+        for params in tried:
+            if kind.startswith("threads.") and own.bound in json.dumps(params):
+                continue  # an attachment of another thread does not exist for its owner either
+            response = await chat.call(kind, **params)
+            assert response.status_code != 404, (kind, params, response.text)
+    for (method, _), url in ROUTES.items():
+        if url is not None:
+            assert (await chat.http.request(method, url(own))).status_code == 200
+    await until_idle(chat)
+
+
+async def test_without_valid_credentials_every_route_that_is_not_public_gives_401(served):
+    claims = {"sub": "ada", "org": "acme", "exp": time.time() + 3600}
+    bad = [
+        {},
+        {"authorization": "Bearer"},
+        {"authorization": f"Bearer {jwt.encode(claims, 'another secret of thirty-two bytes', 'HS256')}"},
+        {"authorization": f"Bearer {jwt.encode({**claims, 'exp': 1}, SECRET, 'HS256')}"},
+        {"cookie": "chatrack_session=forged"},
+    ]
+    found = routes_of(served)
+    assert {route for route, handler in found.items() if handler.opt.get("public")} == PUBLIC
+    for method, path in found.keys() - PUBLIC:
+        url = re.sub(r"\{[^}]*\}", "anything", path)
+        for headers in bad:
+            response = await served.http.request(method, url, headers=headers, json={"type": "threads.list"})
+            assert response.status_code == 401, (method, path, headers)
+            assert response.headers["www-authenticate"] == "Bearer"
+            assert response.json()["detail"] == "The request has no valid credentials."
+    for kind in request_classes():
+        assert (await served.call(kind)).status_code == 401
