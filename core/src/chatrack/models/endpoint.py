@@ -149,9 +149,8 @@ class EndpointProvider(ModelProvider, Transcriber):
         base_url = settings.base_url or endpoint.base_url or ""
         address = urlsplit(base_url)
         if address.scheme not in {"http", "https"} or not address.hostname:
-            raise StartupError(
-                f'{endpoint.key}.base_url: "{base_url}" is not an address such as "https://host/v1"'
-            )
+            # The value is not repeated: it may have a password.
+            raise StartupError(f'{endpoint.key}.base_url: expected an address such as "https://host/v1"')
         client = Client(
             api_key=key.reveal() if key else "none",  # the client needs one even if the endpoint does not
             base_url=base_url,

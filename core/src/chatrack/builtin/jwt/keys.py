@@ -6,6 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Final
+from urllib.parse import urlsplit, urlunsplit
 
 import httpx2
 import jwt
@@ -104,6 +105,7 @@ class PublishedKeys(Keys):
 
     def __init__(self, url: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._url = url
+        self._shown_url = _without_secrets(url)
         self._clock = clock
         self._keys: list[Key] = []
         self._document: Any = None
@@ -167,10 +169,11 @@ class PublishedKeys(Keys):
             if document != self._document:
                 self._keys = _read_keys(document)
                 self._document = document
-                _log.info("keys loaded", url=self._url, keys=len(self._keys))
+                _log.info("keys loaded", url=self._shown_url, keys=len(self._keys))
         except (httpx2.HTTPError, TimeoutError, ValueError) as error:
-            reason = str(error) or type(error).__name__
-            _log.warning("keys cannot be loaded", url=self._url, reason=reason, kept=len(self._keys))
+            _log.warning(
+                "keys cannot be loaded", url=self._shown_url, reason=_reason_of(error), kept=len(self._keys)
+            )
 
 
 def secret_key(secret: str, algorithms: Sequence[str]) -> Key:
@@ -208,6 +211,18 @@ def _algorithms_of(material: object) -> frozenset[str]:
         case ed25519.Ed25519PublicKey():
             return frozenset({"EdDSA"})
     return frozenset()
+
+
+def _without_secrets(url: str) -> str:
+    """Return a URL for log lines: without user and password, and without the query, which may have a key."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def _reason_of(error: Exception) -> str:
+    if isinstance(error, httpx2.HTTPStatusError):  # its own text repeats the URL
+        return f"status {error.response.status_code}"
+    return str(error) or type(error).__name__
 
 
 async def _fetch(url: str) -> Any:
