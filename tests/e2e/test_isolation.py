@@ -367,7 +367,9 @@ async def rows(chat: Chat, *, besides: Owner | None = None) -> dict[str, list[st
         for table in result.value.tables.sorted_tables:
             async with result.value.database.read() as connection:
                 listed = (await connection.execute(select(*table.columns))).mappings().all()
-            assert {"tenant_id", "user_id"} <= set(table.columns.keys()), f"{table.name}: whose rows are these?"
+            assert {"tenant_id", "user_id"} <= set(table.columns.keys()), (
+                f"{table.name}: whose rows are these?"
+            )
             found[table.name] = sorted(
                 repr(dict(row)) for row in listed if (row["tenant_id"], row["user_id"]) != besides
             )
@@ -376,7 +378,9 @@ async def rows(chat: Chat, *, besides: Owner | None = None) -> dict[str, list[st
 
 def without_id_of_request(response: httpx.Response) -> tuple[int, dict[str, str], Any]:
     """Return all that a response says but for what is its own: the request's id and the date."""
-    headers = {name: value for name, value in response.headers.items() if name not in {"x-request-id", "date"}}
+    headers = {
+        name: value for name, value in response.headers.items() if name not in {"x-request-id", "date"}
+    }
     body = response.json()
     assert body.pop("request_id") == response.headers["x-request-id"]
     return response.status_code, headers, body
@@ -442,7 +446,9 @@ def test_every_request_type_and_every_id_in_it_is_attacked():
 
 async def test_every_plugin_route_tool_and_action_is_attacked(served):
     for name, installed in discover().items():
-        hooks = [hook for hook in ("tools", "actions", "routes") if hasattr(installed.entry_point.load(), hook)]
+        hooks = [
+            hook for hook in ("tools", "actions", "routes") if hasattr(installed.entry_point.load(), hook)
+        ]
         assert name in ENABLED or not hooks, f"{name} has {hooks}"
     assert set(routes_of(served)) == set(ROUTES)
     assert all((ROUTES[route] is not None) == ("{" in route[1]) for route in ROUTES)

@@ -104,6 +104,8 @@ def _same_logging() -> Iterator[None]:
         yield
     finally:
         for logger, (handlers, level, propagate) in zip(loggers, before, strict=True):
+            for added in set(logger.handlers) - set(handlers):
+                added.close()  # the file of the audit log; streams stay open
             logger.handlers[:] = handlers
             logger.setLevel(level)
             logger.propagate = propagate

@@ -232,10 +232,11 @@ def counts(url: str, **where: Any) -> dict[str, int]:
 
 
 def config_of(kind: str, url: str, folder: Path, *plugins: str, extra: str = "") -> str:
-    """Write a config over a database, and return its path."""
+    """Write a config over a database, and return its path. The audit log is a file beside it."""
     enabled = ", ".join(f'"{name}"' for name in (PLUGINS[kind], "demo_provider", "todo_tools", *plugins))
     path = folder / "config.toml"
     path.write_text(
-        f'enabled = [{enabled}]\n[chat]\nmodel = "demo"\n{store_tables(kind, url)}{extra}', encoding="utf-8"
+        f'enabled = [{enabled}]\n[server]\naudit_log = "audit.jsonl"\n[chat]\nmodel = "demo"\n{store_tables(kind, url)}{extra}',
+        encoding="utf-8",
     )
     return str(path)
