@@ -42,7 +42,7 @@ class Outcome:
 
 def run(*args: str, env: dict[str, str | None] | None = None) -> Outcome:
     """Run a command in this process; restore logging and signal handlers afterwards."""
-    with _stopped_after(LIMIT), _same_logging():
+    with _stopped_after(LIMIT), same_logging():
         result = CliRunner().invoke(main, list(args), env={**CLEAN, **(env or {})})
     err = result.stderr
     if result.exception is not None and not isinstance(result.exception, SystemExit):
@@ -95,7 +95,8 @@ def _stopped_after(seconds: float) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _same_logging() -> Iterator[None]:
+def same_logging() -> Iterator[None]:
+    """Restore the loggers in the end."""
     # The commands log to the stderr of the moment, which is gone when they have ended.
     loggers = logging.getLogger(), logging.getLogger("chatrack.audit")
     before = [(list(logger.handlers), logger.level, logger.propagate) for logger in loggers]

@@ -22,6 +22,9 @@ PUBLIC = "public"
 DOMAIN_KEY = "domain_key"
 """The key of a route handler's `opt` that says that it asks for a domain key, if there are any."""
 
+REASON = "chatrack.refusal"
+"""The key in `scope["state"]` of why a request was refused, if its client is not told."""
+
 _SAFE_METHODS = {"GET", "HEAD"}
 _NOT_IN_IDS = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 _MAX_SIGN_INS = 10_000
@@ -64,10 +67,10 @@ def auth_guard(authenticators: Sequence[Authenticator], settings: ServerTable) -
                 if authenticator.sent_by_browser:
                     _check_origin(connection, origins)
                 if signed_in.add(access.user, authenticator, address_of(connection)):
-                    _record("signed_in", connection, user=access.user, by=type(authenticator).__name__)
+                    record("signed_in", connection, user=access.user, by=type(authenticator).__name__)
         except (Unauthenticated, Forbidden) as error:
-            _record("refused", connection, status=error.status, reason=error.detail)
             if isinstance(error, Unauthenticated):
+                connection.scope["state"][REASON] = error.detail
                 # Which check failed would help those who forge credentials.
                 raise Unauthenticated("The request has no valid credentials.") from error
             raise
@@ -82,6 +85,27 @@ def auth_guard(authenticators: Sequence[Authenticator], settings: ServerTable) -
 def address_of(connection: Connection) -> str | None:
     """Return the network address that a request came from."""
     return connection.client.host if connection.client else None
+
+
+def record(event: audit.Event, connection: Connection, *, user: User | None = None, **fields: Any) -> None:
+    """Write a line about a request to the audit log.
+
+    Args:
+        event: what happened.
+        connection: the request.
+        user: who sent it; None if nobody knows.
+        fields: more about the event; never content.
+    """
+    audit.record(
+        event,
+        tenant=user.tenant_id if user else None,
+        user=user.id if user else None,
+        address=address_of(connection),
+        request_id=connection.scope["state"].get("chatrack.request_id"),
+        method=_method(connection),
+        path=connection.scope["path"],
+        **fields,
+    )
 
 
 async def _authenticate(
@@ -130,19 +154,6 @@ def _check_origin(connection: Connection, origins: Origins) -> None:
 
 def _method(connection: Connection) -> str:
     return str(connection.scope.get("method", ""))
-
-
-def _record(event: audit.Event, connection: Connection, *, user: User | None = None, **fields: Any) -> None:
-    audit.record(
-        event,
-        tenant=user.tenant_id if user else None,
-        user=user.id if user else None,
-        address=address_of(connection),
-        request_id=connection.scope["state"].get("chatrack.request_id"),
-        method=_method(connection),
-        path=connection.scope["path"],
-        **fields,
-    )
 
 
 class _SignIns:

@@ -18,6 +18,7 @@ from chatrack.errors import (
     RequestError,
     Unauthenticated,
 )
+from chatrack.http.auth_guard import REASON, record
 
 _log = structlog.get_logger(source="chatrack.http")
 
@@ -28,6 +29,7 @@ _OF_STATUS: Mapping[int, type[RequestError]] = {
     405: MethodNotAllowed,
     413: PayloadTooLarge,
 }
+_AUDITED = {401, 403}
 _DETAILS = {
     404: "There is no such route.",
     405: "This route does not support this method.",
@@ -51,6 +53,9 @@ def problem(request: Request[Any, Any, Any], error: Exception) -> Response[bytes
     if refusal is None:
         _log.error("request failed", request_id=request_id(request), exc_info=error)
         refusal = RequestError("Something went wrong on the server.")
+    if refusal.status in _AUDITED:
+        reason = request.scope["state"].get(REASON, refusal.detail)
+        record("refused", request, user=request.scope.get("user"), status=refusal.status, reason=reason)
     body = {
         "type": "about:blank",
         "title": refusal.title,
