@@ -21,7 +21,6 @@ import msgspec
 import pytest
 from litestar import Litestar
 from pydantic import BaseModel
-from sqlalchemy import select
 
 from chatrack import User
 from chatrack.http.app import create_app
@@ -31,6 +30,7 @@ from chatrack.testing.factories import context_of, file
 from tests.conftest import openai_config
 from tests.support.databases import store_tables
 from tests.support.plugins import Site, installed_site
+from tests.support.rows import Stored, stored
 from tests.support.serving import Chat, answer_of, errors_of, message, serving
 from tests.support.waiting import until_idle
 
@@ -360,20 +360,9 @@ async def settle_in(chat: Chat, user: Owner) -> Belongings:
     return found
 
 
-async def rows(chat: Chat, *, besides: Owner | None = None) -> dict[str, list[str]]:
+async def rows(chat: Chat, *, besides: Owner | None = None) -> Stored:
     """Return the rows of all tables, but for those of one user."""
-    found: dict[str, list[str]] = {}
-    for result in chat.server.assembly.migrations:
-        for table in result.value.tables.sorted_tables:
-            async with result.value.database.read() as connection:
-                listed = (await connection.execute(select(*table.columns))).mappings().all()
-            assert {"tenant_id", "user_id"} <= set(table.columns.keys()), (
-                f"{table.name}: whose rows are these?"
-            )
-            found[table.name] = sorted(
-                repr(dict(row)) for row in listed if (row["tenant_id"], row["user_id"]) != besides
-            )
-    return found
+    return await stored(chat.server.assembly.migrations, besides=besides)
 
 
 def without_id_of_request(response: httpx.Response) -> tuple[int, dict[str, str], Any]:

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Table, func, insert, select
 
 from chatrack.interfaces import Migrations
+from chatrack.plugins import HookResult
 from chatrack.sql import Database, migrate, store_migrations
 from chatrack.sql.tables import attachments, feedback, items, leases, pauses, threads, usage
 from chatrack_todo_tools import TodoToolsPlugin
@@ -22,6 +23,9 @@ MOMENT = 1_767_323_045 * SECOND
 """2026-01-02T03:04:05Z, in microseconds since 1970."""
 
 Rows = Sequence[tuple[Table, Mapping[str, Any]]]
+
+Stored = dict[str, list[str]]
+"""The rows of each table, as text and sorted."""
 
 
 def thread(thread_id: str, tenant: str, user: str, **changes: Any) -> tuple[Table, dict[str, Any]]:
@@ -199,6 +203,29 @@ async def count(database: Database, tables: Iterable[Table] = TABLES, **where: A
             conditions = [table.c[name] == value for name, value in where.items()]
             total = await connection.execute(select(func.count()).select_from(table).where(*conditions))
             found[table.name.partition("_")[2].removeprefix("tools_")] = total.scalar_one()
+    return found
+
+
+async def stored(
+    migrations: Iterable[HookResult[Migrations]], *, besides: tuple[str, str] | None = None
+) -> Stored:
+    """Return all rows of all tables of a running server, for comparison.
+
+    Args:
+        migrations: the server's `assembly.migrations`.
+        besides: the tenant and the user whose rows are left out.
+    """
+    found: Stored = {}
+    for result in migrations:
+        for table in result.value.tables.sorted_tables:
+            assert {"tenant_id", "user_id"} <= set(table.columns.keys()), (
+                f"{table.name}: whose rows are these?"
+            )
+            async with result.value.database.read() as connection:
+                rows = (await connection.execute(select(*table.columns))).mappings().all()
+            found[table.name] = sorted(
+                repr(dict(row)) for row in rows if (row["tenant_id"], row["user_id"]) != besides
+            )
     return found
 
 

@@ -1,5 +1,6 @@
 """The agents that a user may talk to, each with the tools that this user may use."""
 
+import dataclasses
 import functools
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
@@ -43,11 +44,19 @@ class AgentsByRole:
             for address, bound in self._agents.items()
             if address not in self._agent_roles or self._agent_roles[address] & roles
         }
-        for bound in admitted.values():
-            bound.agent.handoffs = [
-                admitted[address].agent for address in bound.handoffs if address in admitted
-            ]
+        for address, bound in admitted.items():
+            bound.agent.handoffs = [admitted[target].agent for target in bound.handoffs if target in admitted]
+            self._drop_impossible_choice(bound, self._agents[address].tools)
         return admitted
+
+    def _drop_impossible_choice(self, bound: BoundAgent, all_tools: Mapping[str, str]) -> None:
+        """Let the model choose if the tool that it must call is left out; providers refuse such requests."""
+        agent = bound.agent
+        choice = agent.model_settings.tool_choice
+        left_out = {name for address, name in all_tools.items() if address not in bound.tools}
+        nothing_left = left_out and not agent.tools and not agent.handoffs
+        if choice in left_out or (choice == "required" and nothing_left):
+            agent.model_settings = dataclasses.replace(agent.model_settings, tool_choice=None)
 
     def _with_admitted_tools(self, bound: BoundAgent, roles: frozenset[str]) -> BoundAgent:
         kept = {

@@ -120,6 +120,9 @@ def bind(
             for tool_address, tool in _tools(spec, tools, key, problems).items()
         }
         handoffs_of[address] = _handoffs(spec, registry, key, problems)
+        # A text would be taken for a list of letters, and an empty list would admit nobody.
+        if spec.roles is not None and (isinstance(spec.roles, str) or not all(spec.roles or [""])):
+            problems.add(f"{key}.roles", "expected one role or more; leave it out to admit everybody")
         if unknown := unknown_placeholders(spec.instructions):
             problems.add(f"{key}.instructions", f"unknown placeholder {', '.join(unknown)}")
     reachable = _reachable(entry_agents, handoffs_of)

@@ -10,7 +10,7 @@ from agents import RunContextWrapper
 from chatrack.clock import now
 from chatrack.interfaces import TurnContext
 
-_PLACEHOLDER = re.compile(r"\{(user\.[A-Za-z_]+|state\.[A-Za-z0-9_.-]+|locale|today)\}")
+_PLACEHOLDER = re.compile(r"\{(user\.[^{}\s]*|state\.[A-Za-z0-9_.-]+|locale|today)\}")
 _STATE = "state."
 _CONTROL = re.compile("[\x00-\x1f\x7f\u2028\u2029]+")
 _MAX_VALUE = 1000
