@@ -23,7 +23,7 @@ from chatrack.interfaces import hash_api_key
 from chatrack.plugins import discover
 from tests.support.client import events_in
 from tests.support.cluster import Cluster, new_cluster
-from tests.support.commands import Outcome, run, run_process
+from tests.support.commands import run, run_process
 from tests.support.process import Processes, Server, processes
 from tests.support.serving import message
 from tests.support.waiting import until
@@ -452,10 +452,11 @@ def test_no_command_repeats_a_secret_when_it_reports_a_mistake(tmp_path, mistake
     if store == "mysql_store":
         del given["plugins.postgres_store"]
     config = str(write(tmp_path / "config.toml", given, store=store))
-    outcomes: list[Outcome] = []
-    for command in COMMANDS:
-        for option in ([], ["--verbose"]):
-            outcomes.append(run(*command, "--config", config, *option, env={**environ}))
+    outcomes = [
+        run(*command, "--config", config, *option, env={**environ})
+        for command in COMMANDS
+        for option in ([], ["--verbose"])
+    ]
     assert_silent(*(outcome.out + outcome.err for outcome in outcomes))
     assert table.partition(".endpoints")[0] in outcomes[0].err
     assert name in outcomes[0].err, "another mistake was reported"
