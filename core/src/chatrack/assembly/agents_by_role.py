@@ -42,21 +42,14 @@ class AgentsByRole:
         admitted = {
             address: self._with_admitted_tools(bound, roles)
             for address, bound in self._agents.items()
-            if address not in self._agent_roles or self._agent_roles[address] & roles
+            if self._is_admitted(address, roles)
         }
-        for address, bound in admitted.items():
+        for bound in admitted.values():
             bound.agent.handoffs = [admitted[target].agent for target in bound.handoffs if target in admitted]
-            self._drop_impossible_choice(bound, self._agents[address].tools)
         return admitted
 
-    def _drop_impossible_choice(self, bound: BoundAgent, all_tools: Mapping[str, str]) -> None:
-        """Let the model choose if the tool that it must call is left out; providers refuse such requests."""
-        agent = bound.agent
-        choice = agent.model_settings.tool_choice
-        left_out = {name for address, name in all_tools.items() if address not in bound.tools}
-        nothing_left = left_out and not agent.tools and not agent.handoffs
-        if choice in left_out or (choice == "required" and nothing_left):
-            agent.model_settings = dataclasses.replace(agent.model_settings, tool_choice=None)
+    def _is_admitted(self, agent: str, roles: frozenset[str]) -> bool:
+        return agent not in self._agent_roles or bool(self._agent_roles[agent] & roles)
 
     def _with_admitted_tools(self, bound: BoundAgent, roles: frozenset[str]) -> BoundAgent:
         kept = {
@@ -64,8 +57,15 @@ class AgentsByRole:
             for address, tool in zip(bound.tools, bound.agent.tools, strict=True)
             if address not in self._tool_roles or self._tool_roles[address] & roles
         }
+        handoffs = [target for target in bound.handoffs if self._is_admitted(target, roles)]
+        # Providers refuse a request whose model must call a tool that is left out.
+        settings = bound.agent.model_settings
+        choice = settings.tool_choice
+        left_out = {name for address, name in bound.tools.items() if address not in kept}
+        if choice in left_out or (choice == "required" and not kept and not handoffs):
+            settings = dataclasses.replace(settings, tool_choice=None)
         return msgspec.structs.replace(
             bound,
             tools={address: bound.tools[address] for address in kept},
-            agent=bound.agent.clone(tools=list(kept.values())),
+            agent=bound.agent.clone(tools=list(kept.values()), model_settings=settings),
         )
