@@ -12,7 +12,7 @@ import chatrack
 from chatrack import Authenticator, Secret, hookimpl
 from chatrack.builtin.jwt.authenticator import IssuingAuthenticator, JWTAuthenticator, Rules
 from chatrack.builtin.jwt.claims import ClaimNames
-from chatrack.builtin.jwt.keys import Key, Keys, OneKey, PublishedKeys, public_key, secret_key
+from chatrack.builtin.jwt.keys import Key, OneKey, PublishedKeys, public_key, secret_key
 from chatrack.settings import ONE_OR_LIST, from_env
 
 _SYMMETRIC = frozenset({"HS256", "HS384", "HS512"})
@@ -118,8 +118,7 @@ class JWTAuthPlugin:
         self.authenticator: Authenticator
         if settings.secret is not None:
             secret = settings.secret.reveal()
-            keys: Keys = OneKey(secret_key(secret, algorithms))
-            self.authenticator = IssuingAuthenticator(secret, algorithms[0], keys, rules)
+            self.authenticator = IssuingAuthenticator(secret_key(secret, algorithms), algorithms[0], rules)
         elif settings.public_key is not None:
             self.authenticator = JWTAuthenticator(OneKey(public_key(settings.public_key)), rules)
         else:

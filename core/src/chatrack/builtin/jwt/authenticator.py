@@ -15,7 +15,7 @@ from litestar.connection import ASGIConnection
 
 from chatrack import Authenticator, StartupError, TokenIssuer, Unauthenticated, User, bearer_token
 from chatrack.builtin.jwt.claims import ClaimNames, user_of
-from chatrack.builtin.jwt.keys import Key, Keys
+from chatrack.builtin.jwt.keys import Key, Keys, OneKey
 
 MAX_TOKEN: Final = 16_384
 """The longest token, in characters."""
@@ -77,11 +77,11 @@ class JWTAuthenticator(Authenticator):
         rules = self._rules
         try:
             header = _read_part(token, 0)
-            _read_part(token, 1)
+            _check_times(_read_part(token, 1))
         except (ValueError, RecursionError) as error:
             raise Unauthenticated(f"the token cannot be read: {error}") from error
         algorithm, key_id = header.get("alg"), header.get("kid")
-        if algorithm not in rules.algorithms:
+        if not isinstance(algorithm, str) or algorithm not in rules.algorithms:
             raise Unauthenticated("the algorithm is not accepted")
         if "crit" in header:
             raise Unauthenticated("the token has extensions that must be understood")
@@ -112,15 +112,14 @@ class IssuingAuthenticator(JWTAuthenticator, TokenIssuer):
     """The authenticator of a shared secret, which can also issue tokens.
 
     Args:
-        secret: the secret.
+        key: the secret.
         algorithm: the algorithm of new tokens.
-        keys: verify the tokens.
         rules: what a token has to fulfil.
     """
 
-    def __init__(self, secret: str, algorithm: str, keys: Keys, rules: Rules) -> None:
-        super().__init__(keys, rules)
-        self._secret = secret
+    def __init__(self, key: Key, algorithm: str, rules: Rules) -> None:
+        super().__init__(OneKey(key), rules)
+        self._key = key
         self._algorithm = algorithm
 
     def issue_token(self, user: User, lifetime: timedelta) -> str:
@@ -141,7 +140,7 @@ class IssuingAuthenticator(JWTAuthenticator, TokenIssuer):
         if names.tenant is not None:
             claims[names.tenant] = user.tenant_id
         claims[names.user] = user.id
-        return jwt.encode(claims, self._secret, algorithm=self._algorithm)
+        return jwt.encode(claims, self._key.material, algorithm=self._algorithm)
 
 
 def _read_part(token: str, index: int) -> dict[str, Any]:
@@ -152,10 +151,20 @@ def _read_part(token: str, index: int) -> dict[str, Any]:
     """
     part = token.split(".")[index]
     text = urlsafe_b64decode(part + "=" * (-len(part) % 4))
+    # Python's decoder accepts what is not JSON: numbers such as NaN, half characters, and other encodings.
+    msgspec.json.decode(text)
     value = json.loads(text, object_pairs_hook=_without_duplicates)
     if not isinstance(value, dict):
         raise ValueError("not an object")  # noqa: TRY004  (one error for all that cannot be read)
     return value
+
+
+def _check_times(claims: dict[str, Any]) -> None:
+    """Raise `ValueError` if a time is not a number; PyJWT would take a text, too."""
+    for name in ("exp", "nbf", "iat"):
+        value = claims.get(name)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise ValueError(f"{name} is not a number")
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

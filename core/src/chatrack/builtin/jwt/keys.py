@@ -33,6 +33,9 @@ MAX_SIZE: Final = 1_048_576
 
 MIN_RSA_BITS: Final = 2048
 
+_LONGEST_HASH = 64
+"""Bytes of the longest hash that HMAC is used with, SHA-512; no hash has shorter blocks."""
+
 _RSA = frozenset({"RS256", "RS384", "RS512"})
 _CURVES = {
     "secp256r1": frozenset({"ES256"}),
@@ -178,7 +181,8 @@ class PublishedKeys(Keys):
 
 def secret_key(secret: str, algorithms: Sequence[str]) -> Key:
     """Return the key of a shared secret."""
-    return Key(secret.encode(), frozenset(algorithms))
+    # HMAC itself fills a key up with zeros. PyJWT warns of keys that are shorter than the hash.
+    return Key(secret.encode().ljust(_LONGEST_HASH, b"\0"), frozenset(algorithms))
 
 
 def public_key(pem: str) -> Key:
