@@ -349,13 +349,13 @@ async def unavailable(server: Server) -> list[str]:
 
 
 @pytest.mark.parametrize("closed", [False, True], ids=["the issuer refuses", "nobody listens"])
-async def test_the_password_in_the_address_of_published_keys_is_not_logged(
+async def test_the_query_of_the_address_of_published_keys_is_not_logged(
     tmp_path, started, echo, unused_tcp_port, closed
 ):
     given = all_tables(echo.url, "postgresql://host/name")
     url = f"http://127.0.0.1:{unused_tcp_port}" if closed else echo.url
     given["plugins.jwt_auth"] = {
-        "jwks_url": with_password(f"{url}/keys?key={MARK}", "plugins.jwt_auth.jwks_url"),
+        "jwks_url": f"{url}/keys?key={marker('plugins.jwt_auth.jwks_url')}",
         "algorithms": ["RS256"],
     }
     given["plugins.sqlite_store"] = {"path": "chat.db"}
@@ -369,7 +369,6 @@ async def test_the_password_in_the_address_of_published_keys_is_not_logged(
     await until(lambda: "keys cannot be loaded" in server.log(), otherwise=server.log)
     await server.stop()
     assert_silent(server.log())
-    assert closed or marker("plugins.jwt_auth.jwks_url") in "\n".join(echo.seen)
 
 
 MISTAKES: dict[str, tuple[str, str, Any]] = {

@@ -10,7 +10,13 @@ import chatrack
 from chatrack import Authenticator, Unauthenticated, User, bearer_token, hookimpl
 from chatrack.interfaces import API_KEY_PREFIX, HASH_PATTERN, MAX_ID, hash_api_key
 
-Id = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID)]
+Id = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=f"^[^\\x00-\\x1f\\x7f]{{1,{MAX_ID}}}$(?!\\n)",
+        description=f"an id of 1 to {MAX_ID} characters, without control characters",
+    ),
+]
 
 
 class ApiKey(chatrack.Settings):

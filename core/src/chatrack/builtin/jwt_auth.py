@@ -4,8 +4,8 @@ import contextlib
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
+import httpx2
 import msgspec
 
 import chatrack
@@ -17,9 +17,10 @@ from chatrack.settings import ONE_OR_LIST, from_env
 
 _SYMMETRIC = frozenset({"HS256", "HS384", "HS512"})
 _MIN_SECRET = 32
+_MAX_PORT = 65_535
 
 Algorithm = Literal["HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "EdDSA"]
-Claim = Annotated[str, msgspec.Meta(min_length=1)]
+Text = Annotated[str, msgspec.Meta(min_length=1)]
 
 
 class JWTAuthPlugin:
@@ -51,22 +52,20 @@ class JWTAuthPlugin:
         public_key: str | None = None
         jwks_url: str | None = None
         algorithms: list[Algorithm] | None = None
-        issuer: Annotated[list[str], ONE_OR_LIST] = []
-        audience: Annotated[list[str], ONE_OR_LIST] = []
+        issuer: Annotated[list[Text], ONE_OR_LIST] = []
+        audience: Annotated[list[Text], ONE_OR_LIST] = []
         leeway: Annotated[float, msgspec.Meta(ge=0, le=300)] = 0.0
-        user_claim: Claim = "sub"
-        tenant_claim: Claim | None = None
-        roles_claim: Claim = "roles"
-        name_claim: Claim = "name"
-        email_claim: Claim = "email"
-        locale_claim: Claim = "locale"
+        user_claim: Text = "sub"
+        tenant_claim: Text | None = None
+        roles_claim: Text = "roles"
+        name_claim: Text = "name"
+        email_claim: Text = "email"
+        locale_claim: Text = "locale"
 
         def __post_init__(self) -> None:
             self._check_source()
-            if self.secret is not None and len(self.secret.reveal().encode()) < _MIN_SECRET:
-                raise ValueError(
-                    f"secret: expected {_MIN_SECRET} bytes or more; `openssl rand -hex 32` makes one"
-                )
+            if self.secret is not None:
+                _check_secret(self.secret.reveal())
             if self.jwks_url is not None:
                 _check_url(self.jwks_url)
             self._check_algorithms()
@@ -144,9 +143,21 @@ def _read_public_key(pem: str) -> Key:
         raise ValueError(f"public_key: {error}") from error
 
 
+def _check_secret(secret: str) -> None:
+    if len(secret.encode()) < _MIN_SECRET:
+        raise ValueError(f"secret: expected {_MIN_SECRET} bytes or more; `openssl rand -hex 32` makes one")
+    if "-----BEGIN" in secret:  # anybody could sign with a key that is public
+        raise ValueError("secret: expected a shared secret, not a key in PEM, which belongs in `public_key`")
+
+
 def _check_url(url: str) -> None:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    try:
+        parts = httpx2.URL(url)
+        known = parts.scheme in {"http", "https"} and parts.host and (parts.port or 0) <= _MAX_PORT
+        is_url = known and not parts.userinfo and " " not in url
+    except httpx2.InvalidURL:
+        is_url = False
+    if not is_url:
         raise ValueError(
-            'jwks_url: expected a URL such as "https://issuer.example.com/.well-known/jwks.json"'
+            'jwks_url: expected a URL such as "https://issuer.example.com/.well-known/jwks.json", without a password'
         )

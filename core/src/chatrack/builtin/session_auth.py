@@ -83,7 +83,7 @@ class SessionAuthPlugin:
         cookie: Annotated[
             str,
             msgspec.Meta(
-                pattern="^[A-Za-z0-9_-]{1,64}$", description="a name of letters, digits, `_` and `-`"
+                pattern=r"^[A-Za-z0-9_-]{1,64}$(?!\n)", description="a name of letters, digits, `_` and `-`"
             ),
         ] = "chatrack_session"
 

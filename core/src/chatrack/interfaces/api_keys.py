@@ -9,7 +9,8 @@ API_KEY_PREFIX: Final = "ctk_"
 
 _RANDOM_BYTES = 32
 _HASH_PREFIX = "sha256:"
-HASH_PATTERN: Final = rf"^{_HASH_PREFIX}[0-9a-f]{{64}}$"
+HASH_PATTERN: Final = rf"^{_HASH_PREFIX}[0-9a-f]{{64}}$(?!\n)"
+"""The form of a hash. Python's `$` would accept a line feed at the end."""
 
 
 def generate_api_key() -> str:
