@@ -250,7 +250,7 @@ async def _fetch(url: str) -> Any:
                 raise ValueError(f"more than {MAX_SIZE} bytes")
     try:
         return msgspec.json.decode(body)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise ValueError("not JSON") from error
 
 
@@ -261,22 +261,35 @@ def _read_keys(document: Any) -> list[Key]:
         ValueError: there is none.
     """
     entries = document.get("keys") if isinstance(document, dict) else None
-    keys = [key for entry in entries or () if (key := _read_key(entry)) is not None]
+    if not isinstance(entries, list):
+        raise ValueError("not a set of keys")  # noqa: TRY004  (one error for all that cannot be used)
+    keys = [key for entry in entries if (key := _read_key(entry)) is not None]
     if not keys:
         raise ValueError("no key in it verifies signatures")
     return keys
 
 
 def _read_key(entry: Any) -> Key | None:
-    if not isinstance(entry, dict) or entry.get("use", "sig") != "sig":
+    if not isinstance(entry, dict) or not _may_verify(entry):
         return None
     try:
         material = jwt.PyJWK.from_dict(entry).key
-    except jwt.PyJWTError:
+    except Exception as error:  # noqa: BLE001  (PyJWT and cryptography raise much; the other keys must stay usable)
+        _log.debug("key skipped", reason=type(error).__name__)
         return None
     algorithms = _algorithms_of(material)  # none for a shared secret, and none for a private key
-    stated = entry.get("alg")
-    if stated is not None:
-        algorithms &= {stated}
+    if "alg" in entry:
+        algorithms &= {entry["alg"]}
     key_id = entry.get("kid")
     return Key(material, algorithms, key_id if isinstance(key_id, str) else None) if algorithms else None
+
+
+def _may_verify(entry: dict[str, Any]) -> bool:
+    """Return whether a key is meant to verify signatures, and what says so has the right type."""
+    operations = entry.get("key_ops", ["verify"])
+    return (
+        entry.get("use", "sig") == "sig"
+        and isinstance(operations, list)
+        and "verify" in operations
+        and isinstance(entry.get("alg", ""), str)
+    )
