@@ -28,7 +28,7 @@ class SecretKey(msgspec.Struct):
     configured: Sequence[Secret]
     file: Path
     create: bool
-    _generated: bytes | None = None
+    _generated: Secret | None = None
 
     def secrets(self) -> list[bytes]:
         """Return the secrets; the first one signs, and all of them verify.
@@ -39,15 +39,15 @@ class SecretKey(msgspec.Struct):
         if self.configured:
             return [secret.reveal().encode() for secret in self.configured]
         if self._generated is None:
-            self._generated = self._load()
-        return [self._generated]
+            self._generated = Secret(self._load())
+        return [self._generated.reveal().encode()]
 
-    def _load(self) -> bytes:
+    def _load(self) -> str:
         try:
             if not self.file.exists():
                 key = secrets.token_hex(_GENERATED_BYTES)
                 if not self.create:
-                    return key.encode()
+                    return key
                 self._write(key)
             # Another process may have written its own at the same moment: what is in the file counts.
             text = self.file.read_text(encoding="ascii").strip()
@@ -60,7 +60,7 @@ class SecretKey(msgspec.Struct):
             raise ConfigError(
                 f"server.secret_key: not set, and {self.file} is too short to be a key; delete it to get a new one"
             )
-        return text.encode()
+        return text
 
     def _write(self, key: str) -> None:
         """Write the file whole or not at all, unless it exists."""

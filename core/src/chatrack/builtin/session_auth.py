@@ -47,9 +47,20 @@ class SessionAuthenticator(Authenticator):
         return self.open(value)
 
     def seal(self, access: Access) -> str:
-        """Return the value of a cookie."""
+        """Return the value of a cookie.
+
+        Raises:
+            BadRequest: it would be too long, or something in it cannot be written, such as a very large number.
+        """
+        try:
+            content = msgspec.msgpack.encode(access)
+        except (ValueError, TypeError, OverflowError, RecursionError) as error:
+            raise BadRequest("The token has claims that cannot be kept in a cookie.") from error
         # Without padding: a cookie with "=" would have to be quoted.
-        return self._fernet.encrypt(msgspec.msgpack.encode(access)).decode().rstrip("=")
+        value = self._fernet.encrypt(content).decode().rstrip("=")
+        if len(value) > _MAX_COOKIE:
+            raise BadRequest("The token has too many claims to fit into a cookie.")
+        return value
 
     def _open(self, value: str) -> Access:
         """Return what is in a cookie.
@@ -59,7 +70,7 @@ class SessionAuthenticator(Authenticator):
         """
         try:
             return _DECODER.decode(self._fernet.decrypt(value + "=" * (-len(value) % 4)))
-        except (InvalidToken, msgspec.DecodeError) as error:
+        except (InvalidToken, ValueError, RecursionError) as error:
             raise Unauthenticated("the session's cookie is not valid") from error
 
 
@@ -108,8 +119,6 @@ class SessionAuthPlugin:
             expires_at = min(access.user.expires_at or latest, latest)
             user = msgspec.structs.replace(access.user, expires_at=expires_at)
             value = sessions.seal(msgspec.structs.replace(access, user=user))
-            if len(value) > _MAX_COOKIE:
-                raise BadRequest("The token has too many claims to fit into a cookie.")
             _record("session_started", request, access)
             return Response(
                 {"expires_at": expires_at.isoformat().replace("+00:00", "Z")},
