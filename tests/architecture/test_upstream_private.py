@@ -100,6 +100,7 @@ DOCUMENTED: dict[str, str] = {
     "chatkit.types.Workflow.tasks": "a field of an item of our own",
     "alembic.config.Config.attributes": "its docstring: for the passing of objects to env.py",
     "httpx2.Response.extensions": "its documentation: a dictionary for what is not part of HTTP",
+    "logging.Handler.close": "the documentation of logging: to be extended by what a handler has to tidy up",
     "logging.Handler.handleError": "the documentation of logging: called when a record cannot be written",
     "logging.Logger.propagate": "the documentation of logging: an attribute that may be set",
     "litestar.connection.ASGIConnection.scope": "ASGI's own dictionary; `user` and `state` in it are Litestar's",

@@ -1,5 +1,6 @@
 """`chatrack token`."""
 
+import math
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -8,7 +9,7 @@ import click
 
 from chatrack.assembly import assemble
 from chatrack.errors import ConfigError, StartupError
-from chatrack.interfaces import MAX_ID, TokenIssuer, User
+from chatrack.interfaces import MAX_ID, TokenIssuer, User, is_id
 
 
 def token(path: Path, *, user: str, tenant: str, roles: Sequence[str], hours: float) -> None:
@@ -25,8 +26,10 @@ def token(path: Path, *, user: str, tenant: str, roles: Sequence[str], hours: fl
         StartupError: an option or the config has mistakes, or no authenticator issues tokens.
     """
     for option, value in (("--user", user), ("--tenant", tenant)):
-        if not 0 < len(value) <= MAX_ID:
-            raise StartupError(f"{option}: expected 1 to {MAX_ID} characters")
+        if not is_id(value):
+            raise StartupError(f"{option}: expected 1 to {MAX_ID} characters, and no control characters")
+    if math.isnan(hours):  # click's range lets it pass
+        raise StartupError("--hours: expected a number")
     # A token that a generated key has signed is worth nothing if that key is forgotten.
     assembly = assemble(path, create_secret_key=True)
     issuers = [issuer for issuer in assembly.authenticators if isinstance(issuer, TokenIssuer)]

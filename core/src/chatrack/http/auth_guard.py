@@ -1,7 +1,6 @@
 """The guard of all routes: domain key and authenticators, or the local user if there is no authenticator."""
 
 import hmac
-import re
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
@@ -14,7 +13,7 @@ from chatrack.clock import now
 from chatrack.config import ServerTable
 from chatrack.errors import Forbidden, Unauthenticated
 from chatrack.http.origins import Origins
-from chatrack.interfaces import LOCAL_USER, MAX_ID, Access, Authenticator, User, host_of, is_loopback
+from chatrack.interfaces import LOCAL_USER, Access, Authenticator, User, host_of, is_id, is_loopback
 
 PUBLIC = "public"
 """The key of a route handler's `opt` that makes it public: `opt={"public": True}`."""
@@ -26,7 +25,6 @@ REASON = "chatrack.refusal"
 """The key in `scope["state"]` of why a request was refused, if its client is not told."""
 
 _SAFE_METHODS = {"GET", "HEAD"}
-_NOT_IN_IDS = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 _MAX_SIGN_INS = 10_000
 """How many sign-ins are remembered, so that each is in the audit log once."""
 
@@ -128,7 +126,7 @@ async def _authenticate(
 
 def _check_user(user: User) -> None:
     for what, value in (("user", user.id), ("tenant", user.tenant_id)):
-        if not 0 < len(value) <= MAX_ID or _NOT_IN_IDS.search(value):
+        if not is_id(value):
             raise Unauthenticated(f"the id of the {what} is empty or too long, or has control characters")
     if user.expires_at is not None and user.expires_at <= now():
         raise Unauthenticated("expired")

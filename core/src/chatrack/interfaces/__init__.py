@@ -21,7 +21,7 @@ from chatrack.interfaces.records import (
 from chatrack.interfaces.routes import Routes
 from chatrack.interfaces.store import Store
 from chatrack.interfaces.tools import Tool, ToolContext, function_tool
-from chatrack.interfaces.user import LOCAL_USER, MAX_ID, User
+from chatrack.interfaces.user import LOCAL_USER, MAX_ID, User, is_id
 from chatrack.interfaces.user_data import UserData, UserRecord
 
 __all__ = [
@@ -62,5 +62,6 @@ __all__ = [
     "generate_api_key",
     "hash_api_key",
     "host_of",
+    "is_id",
     "is_loopback",
 ]

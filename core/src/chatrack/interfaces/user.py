@@ -1,5 +1,6 @@
 """Users."""
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -8,6 +9,9 @@ import msgspec
 
 MAX_ID = 255
 """The longest id of a user or tenant, in characters: the width of the columns that hold them."""
+
+
+_NOT_IN_IDS = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 class User(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +38,11 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
     roles: frozenset[str] = frozenset()
     claims: Mapping[str, Any] = {}
     expires_at: datetime | None = None
+
+
+def is_id(value: str) -> bool:
+    """Return whether a text may be the id of a user or tenant."""
+    return 0 < len(value) <= MAX_ID and not _NOT_IN_IDS.search(value)
 
 
 LOCAL_USER = User(id="local")
