@@ -173,7 +173,7 @@ class PublishedKeys(Keys):
                 self._keys = _read_keys(document)
                 self._document = document
                 _log.info("keys loaded", url=self._shown_url, keys=len(self._keys))
-        except (httpx2.HTTPError, TimeoutError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001  (whatever it is: the next load may forget a withdrawn key)
             _log.warning(
                 "keys cannot be loaded", url=self._shown_url, reason=_reason_of(error), kept=len(self._keys)
             )
