@@ -17,6 +17,7 @@ from tests.support.tokens import SECRET, claims, token
 OLD, NEW = "o" * 32, "n" * 32
 NAME = "chatrack_session"
 FOREIGN = "https://evil.example"
+ORDERS = [("jwt_auth", "session_auth"), ("session_auth", "jwt_auth")]
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +31,7 @@ def site(tmp_path, monkeypatch):
 def configure(write_config):
     """Write the config of a server with sessions."""
 
-    def configure_with(session="", server=f'secret_key = "{OLD}"', jwt="", name="config.toml"):
+    def configure_with(session="", server=f'secret_key = "{OLD}"', jwt="", order=ORDERS[0]):
         tables = f"""
 [plugins.jwt_auth]
 secret = "{SECRET}"
@@ -38,7 +39,7 @@ secret = "{SECRET}"
 [plugins.session_auth]
 {session}
 """
-        return write_config(auth_config("jwt_auth", "session_auth", plugins=tables, server=server), name)
+        return write_config(auth_config(*order, plugins=tables, server=server))
 
     return configure_with
 
@@ -158,8 +159,9 @@ async def test_reading_needs_no_origin(configure):
         assert (await who_is(chat.http, cookie(value)))["id"] == "alice"
 
 
-async def test_requests_with_a_token_are_not_checked_for_their_origin(configure):
-    async with serving(configure()) as chat:
+@pytest.mark.parametrize("order", ORDERS)
+async def test_requests_with_a_token_are_not_checked_for_their_origin(order, configure):
+    async with serving(configure(order=order)) as chat:
         value = await sign_in(chat)
         signed = bearer(token(claims(sub="bob")))
         for headers in ({}, {"origin": FOREIGN}, {"origin": "null"}, cookie(value, {"origin": FOREIGN})):
@@ -257,8 +259,9 @@ async def test_a_cookie_of_another_server_is_refused(configure):
         assert_refused(await list_threads(chat.http, cookie(foreign, own(chat))))
 
 
-async def test_a_dead_cookie_does_not_prevent_a_new_session(configure):
-    async with serving(configure()) as chat:
+@pytest.mark.parametrize("order", ORDERS)
+async def test_a_dead_cookie_does_not_prevent_a_new_session(order, configure):
+    async with serving(configure(order=order)) as chat:
         signed = bearer(token(claims()))
         response = await chat.http.post("/auth/session", headers={**signed, **cookie("dead")})
         assert response.status_code == 200
