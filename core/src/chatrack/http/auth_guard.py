@@ -55,9 +55,8 @@ def auth_guard(authenticators: Sequence[Authenticator], settings: ServerTable) -
             if keys and handler.opt.get(DOMAIN_KEY):
                 _check_domain_key(connection, keys)
             if not authenticators:
-                if not settings.allow_anonymous and not is_loopback(host_of(connection)):
-                    # DNS rebinding: a page can make its own host name resolve to 127.0.0.1 and act as the local user.
-                    raise Forbidden("Without an authenticator the Host header must name a loopback address.")
+                if not settings.allow_anonymous:
+                    _check_local(connection, origins)
                 access = Access(user=LOCAL_USER)
             else:
                 connection.scope["state"]["chatrack.challenge"] = challenge
@@ -137,6 +136,16 @@ def _check_domain_key(connection: Connection, keys: Sequence[bytes]) -> None:
     matches = [hmac.compare_digest(sent, key) for key in keys]
     if not any(matches):  # all are compared, so that the time does not depend on which one matches
         raise Forbidden("The header X-Domain-Key is missing or not valid.")
+
+
+def _check_local(connection: Connection, origins: Origins) -> None:
+    if not is_loopback(host_of(connection)):
+        # DNS rebinding: a page can make its own host name resolve to 127.0.0.1 and act as the local user.
+        raise Forbidden("Without an authenticator the Host header must name a loopback address.")
+    origin = connection.headers.get("origin")
+    if origin is not None and not origins.may_be_local_user(origin, connection):
+        # Every browser on this machine has access, and sends what is no JSON without asking the server first.
+        raise Forbidden("Without an authenticator requests are not accepted from this origin.")
 
 
 def _check_origin(connection: Connection, origins: Origins) -> None:

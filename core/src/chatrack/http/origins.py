@@ -1,4 +1,4 @@
-"""The origins whose pages may send requests with a cookie."""
+"""The origins whose pages may act for whoever has them open: with a cookie, or as the local user."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from litestar.connection import ASGIConnection
 
 from chatrack.config import ServerTable
+from chatrack.interfaces import is_loopback
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -20,6 +21,7 @@ class Origins:
     def __init__(self, settings: ServerTable) -> None:
         # "*" lets every page read what needs no credentials; it trusts none with a user's cookie.
         self._trusted = {_normalize(origin) for origin in settings.cors_origins if origin != "*"}
+        self._all = "*" in settings.cors_origins
         self._own = None if settings.public_url is None else _normalize(settings.public_url)
 
     def are_trusted(self, origin: str, connection: ASGIConnection[Any, Any, Any, Any]) -> bool:
@@ -38,6 +40,16 @@ class Origins:
         host = connection.headers.get("host", "")
         # Behind a proxy that ends TLS, the scheme of the connection is not that of the page.
         return sent in {_normalize(f"{scheme}://{host}") for scheme in _DEFAULT_PORTS}
+
+    def may_be_local_user(self, origin: str, connection: ASGIConnection[Any, Any, Any, Any]) -> bool:
+        """Return whether a page of this origin may send requests to a server without an authenticator.
+
+        Pages of this machine may, on whatever port: a development server passes requests on with its own `Origin`.
+        """
+        sent = _normalize(origin)
+        if sent is not None and is_loopback(sent[1]):
+            return True
+        return self._all or self.are_trusted(origin, connection)
 
 
 def _normalize(url: str) -> tuple[str, str, int | None] | None:

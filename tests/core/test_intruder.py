@@ -1,0 +1,81 @@
+"""What somebody without credentials, or with the credentials of another user, tries on routes, in headers and in logs."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.plugins import Site, installed_site
+from tests.support.serving import Chat, serving
+
+DESK = """
+@hookimpl
+def routes(self):
+    from litestar import Request, asgi, post, route
+    from litestar.response import Response
+
+    done = self.done = []
+
+    @post("/pay")
+    async def pay(request: Request) -> None:
+        done.append(await request.json())
+
+    @get("/pay")
+    async def show() -> int:
+        return len(done)
+
+    @route("/options", http_method=["OPTIONS"], status_code=200)
+    async def options() -> str:
+        return "secret"
+
+    @asgi("/app", is_mount=True, copy_scope=True)
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await Response("secret").to_asgi_response(None, None)(scope, receive, send)
+
+    return [pay, show, options, app]
+"""
+"""A plugin with routes that change something, and with routes that answer OPTIONS themselves."""
+
+PAGE = {"content-type": "text/plain"}
+"""What any page may send to any server without asking it first."""
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch) -> Iterator[Site]:
+    with installed_site(tmp_path / "site", monkeypatch) as site:
+        site.install("desk", DESK)
+        yield site
+
+
+def config(folder: Path, *, plugins: str = "", server: str = "", extra: str = "") -> Path:
+    path = folder / "config.toml"
+    enabled = f'["sqlite_store", "demo_provider", "desk"{plugins}]'
+    path.write_text(f'enabled = {enabled}\n[server]\n{server}\n[chat]\nmodel = "demo"\n{extra}')
+    return path
+
+
+SIGNED_IN = {
+    "plugins": ', "jwt_auth"',
+    "extra": '[plugins.jwt_auth]\nsecret = "the secret of the issuer, long enough"\n',
+}
+
+
+async def pay(chat: Chat, origin: str | None) -> int:
+    headers = PAGE if origin is None else {**PAGE, "origin": origin}
+    return (await chat.http.post("/x/desk/pay", content='{"to": "mallory"}', headers=headers)).status_code
+
+
+async def test_a_page_of_another_site_does_nothing_as_the_local_user(site, tmp_path):
+    async with serving(config(tmp_path, server='cors_origins = ["https://app.example.com"]')) as chat:
+        for origin in ("https://evil.example", "null", "http://localhost.evil.example", "http://[::1", "x"):
+            assert await pay(chat, origin) == 403, origin
+        assert (await chat.http.get("/x/desk/pay")).json() == 0
+        own = str(chat.http.base_url).rstrip("/")
+        for origin in (None, own, "https://app.example.com", "http://localhost:3000", "http://[::1]:5173"):
+            assert await pay(chat, origin) == 201, origin
+
+
+@pytest.mark.parametrize("server", ['cors_origins = ["*"]', "allow_anonymous = true"])
+async def test_pages_of_all_sites_are_let_in_if_the_config_says_so(site, tmp_path, server):
+    async with serving(config(tmp_path, server=server)) as chat:
+        assert await pay(chat, "https://evil.example") == 201
