@@ -79,3 +79,18 @@ async def test_a_page_of_another_site_does_nothing_as_the_local_user(site, tmp_p
 async def test_pages_of_all_sites_are_let_in_if_the_config_says_so(site, tmp_path, server):
     async with serving(config(tmp_path, server=server)) as chat:
         assert await pay(chat, "https://evil.example") == 201
+
+
+async def test_the_method_options_opens_no_route_of_a_plugin(site, tmp_path):
+    async with serving(config(tmp_path, **SIGNED_IN)) as chat:
+        for path in ("/x/desk/options", "/x/desk/app", "/x/desk/app/more"):
+            response = await chat.http.options(path)
+            assert response.status_code == 401, path
+            assert "secret" not in response.text
+
+
+async def test_the_methods_of_a_route_are_told_to_everybody(site, tmp_path):
+    async with serving(config(tmp_path, **SIGNED_IN)) as chat:
+        response = await chat.http.options("/x/desk/pay")
+        assert response.status_code == 204
+        assert "POST" in response.headers["allow"]

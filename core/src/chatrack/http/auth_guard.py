@@ -6,7 +6,9 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from litestar.connection import ASGIConnection
+from litestar.handlers import HTTPRouteHandler
 from litestar.handlers.base import BaseRouteHandler
+from litestar.routes import HTTPRoute
 
 from chatrack import audit
 from chatrack.clock import now
@@ -48,8 +50,7 @@ def auth_guard(authenticators: Sequence[Authenticator], settings: ServerTable) -
     signed_in = _SignIns()
 
     async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
-        # CORS preflight requests carry no credentials.
-        if handler.opt.get(PUBLIC) or _method(connection) == "OPTIONS":
+        if handler.opt.get(PUBLIC) or _lists_methods(handler):
             return
         try:
             if keys and handler.opt.get(DOMAIN_KEY):
@@ -157,6 +158,15 @@ def _check_origin(connection: Connection, origins: Origins) -> None:
         raise Forbidden("A request with a cookie needs the header Origin.")
     if not origins.are_trusted(origin, connection):
         raise Forbidden("Requests with a cookie are not accepted from this origin.")
+
+
+def _lists_methods(handler: BaseRouteHandler) -> bool:
+    """Return whether a handler is the one that Litestar adds to a route, which answers OPTIONS with its methods.
+
+    It answers CORS preflight requests, which carry no credentials, if `CORSConfig` does not. Other handlers of OPTIONS
+    are the plugin's, and so is everything that a mounted application answers.
+    """
+    return isinstance(handler, HTTPRouteHandler) and handler.fn.__module__ == HTTPRoute.__module__
 
 
 def _method(connection: Connection) -> str:
