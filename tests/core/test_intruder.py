@@ -1,10 +1,18 @@
 """What somebody without credentials, or with the credentials of another user, tries on routes, in headers and in logs."""
 
+import contextlib
+import io
+import json
+import logging
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
+import structlog
 
+from chatrack import audit, logs
+from tests.support.commands import same_logging
 from tests.support.plugins import Site, installed_site
 from tests.support.serving import Chat, serving
 
@@ -32,7 +40,11 @@ def routes(self):
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await Response("secret").to_asgi_response(None, None)(scope, receive, send)
 
-    return [pay, show, options, app]
+    @get("/{name:str}")
+    async def secret() -> str:
+        return "secret"
+
+    return [pay, show, options, app, secret]
 """
 """A plugin with routes that change something, and with routes that answer OPTIONS themselves."""
 
@@ -94,3 +106,48 @@ async def test_the_methods_of_a_route_are_told_to_everybody(site, tmp_path):
         response = await chat.http.options("/x/desk/pay")
         assert response.status_code == 204
         assert "POST" in response.headers["allow"]
+
+
+@contextlib.contextmanager
+def console() -> Iterator[io.StringIO]:
+    """Log for people, into what is returned."""
+    with same_logging(), contextlib.redirect_stderr(io.StringIO()) as text:
+        logs.configure("info", "console")
+        audit.configure(None)
+        yield text
+
+
+ORDERS = "%1b[2J%1b]0;mine%07%c2%9b31m%c2%85%e2%80%a8%e2%80%ae%7f"
+"""What terminals obey, and what some programs take for the end of a line."""
+
+
+def obeyed(text: str) -> list[str]:
+    return [char for char in text if not char.isprintable() and char != "\n"]
+
+
+async def test_a_path_gives_no_orders_to_the_terminal_that_shows_the_log(site, tmp_path):
+    with console() as log:
+        async with serving(config(tmp_path)) as chat:
+            assert (await chat.http.get(f"/nothing/{ORDERS}")).status_code == 404
+    text = log.getvalue()
+    assert "/nothing/\\x1b[2J" in text
+    assert not obeyed(text)
+
+
+def test_an_error_gives_no_orders_to_the_terminal_that_shows_the_log():
+    error = ValueError(unquote(ORDERS))
+    with console() as log:
+        structlog.get_logger().error("it failed", exc_info=error)
+        logging.getLogger("library").error("it failed", exc_info=error)
+    text = log.getvalue()
+    assert text.count("\nValueError: \\x1b[2J") == 2
+    assert not obeyed(text)
+
+
+async def test_a_path_is_one_line_of_the_audit_log_without_orders_to_a_terminal(site, tmp_path):
+    with console() as log:
+        async with serving(config(tmp_path, **SIGNED_IN)) as chat:
+            assert (await chat.http.get(f"/x/desk/secret{ORDERS}é")).status_code == 401
+    [line] = [line for line in log.getvalue().splitlines() if line.startswith('{"time"')]
+    assert not obeyed(line)
+    assert json.loads(line)["path"] == unquote(f"/x/desk/secret{ORDERS}é")

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import sys
 from io import TextIOWrapper
 from pathlib import Path
@@ -23,6 +24,9 @@ Event = Literal[
     "purged",
 ]
 """What is logged."""
+
+_SUSPICIOUS = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""What JSON allows in texts, and what terminals obey, show out of order, or take for the end of a line."""
 
 _logger = logging.getLogger("chatrack.audit")
 _log = structlog.get_logger(source="chatrack.audit")
@@ -56,9 +60,8 @@ def record(
         "request_id": request_id,
         **fields,
     }
-    _logger.info(
-        "%s", msgspec.json.encode({key: value for key, value in line.items() if value is not None}).decode()
-    )
+    text = msgspec.json.encode({key: value for key, value in line.items() if value is not None}).decode()
+    _logger.info("%s", _SUSPICIOUS.sub(lambda match: f"\\u{ord(match.group()):04x}", text))
 
 
 def configure(file: Path | None) -> None:

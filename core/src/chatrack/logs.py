@@ -1,15 +1,18 @@
 """Logging: structured, one line per event, to stderr; without the text of messages and without secrets."""
 
+import io
 import logging
+import re
 import sys
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import ExcInfo, Processor
 
 _QUIET = ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "aiosqlite", "alembic")
 """Libraries whose lines of level info repeat what Chatrack's own lines say."""
 
+_NOT_ASCII = re.compile(r"[^ -~\n\t]")
 
 # Without local variables: they hold headers with tokens, request bodies and messages.
 _TRACEBACKS = structlog.processors.ExceptionRenderer(
@@ -59,10 +62,33 @@ def _renderers(style: str) -> list[Processor]:
     if style == "json":
         return [_TRACEBACKS, structlog.processors.JSONRenderer()]
     return [
-        structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-        )
+        _escape_values,
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_plain_traceback),
     ]
+
+
+def _escape_values(_logger: Any, _method: str, event: Any) -> Any:
+    return {key: _escape(value) if isinstance(value, str) else value for key, value in event.items()}
+
+
+def _plain_traceback(stream: TextIO, error: ExcInfo) -> None:
+    text = io.StringIO()
+    structlog.dev.plain_traceback(text, error)
+    stream.write(_escape(text.getvalue()))
+
+
+def _escape(text: str) -> str:
+    """Return a text with escapes in place of what terminals obey, such as `ESC`, and of what they show out of order.
+
+    Paths and the texts of errors come from anybody.
+    """
+    if text.isprintable():
+        return text
+    return _NOT_ASCII.sub(lambda match: _escaped(match.group()), text)
+
+
+def _escaped(char: str) -> str:
+    return char if char.isprintable() else char.encode("unicode_escape").decode()
 
 
 def _logger_name(logger: Any, _method: str, event: Any) -> Any:
