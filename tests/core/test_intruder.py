@@ -151,3 +151,13 @@ async def test_a_path_is_one_line_of_the_audit_log_without_orders_to_a_terminal(
     [line] = [line for line in log.getvalue().splitlines() if line.startswith('{"time"')]
     assert not obeyed(line)
     assert json.loads(line)["path"] == unquote(f"/x/desk/secret{ORDERS}é")
+
+
+async def test_the_path_in_the_logs_is_the_whole_one_also_of_what_a_plugin_mounts(site, tmp_path):
+    path = "/x/desk/app/chatkit/api"
+    with console() as log:
+        async with serving(config(tmp_path, **SIGNED_IN)) as chat:
+            assert (await chat.http.post(path)).status_code == 401
+    refused, request = log.getvalue().splitlines()[-2:]
+    assert json.loads(refused)["path"] == path
+    assert f" path={path} " in request

@@ -43,6 +43,8 @@ class AccessLog:
         state = scope.setdefault("state", {})
         state["chatrack.request_id"] = request_id
         state["chatrack.log_fields"] = log_fields
+        # What a plugin mounts gets the rest of the path in its place.
+        state["chatrack.path"] = path = scope["path"]
         status = 0
 
         async def wrapped(message: Message) -> None:
@@ -59,7 +61,6 @@ class AccessLog:
         try:
             await self.app(scope, receive, wrapped)
         finally:
-            path = scope["path"]
             quiet = status < 400 and path in QUIET
             # 503 means that the server is stopping or its database cannot be reached; both were logged already.
             failed = status >= 500 and status != 503

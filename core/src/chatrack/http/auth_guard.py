@@ -101,7 +101,7 @@ def record(event: audit.Event, connection: Connection, *, user: User | None = No
         address=address_of(connection),
         request_id=connection.scope["state"].get("chatrack.request_id"),
         method=_method(connection),
-        path=connection.scope["path"],
+        path=connection.scope["state"].get("chatrack.path"),
         **fields,
     )
 
