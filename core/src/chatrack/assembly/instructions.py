@@ -12,7 +12,7 @@ from chatrack.interfaces import TurnContext
 
 _PLACEHOLDER = re.compile(r"\{(user\.[^{}\s]*|state\.[A-Za-z0-9_.-]+|locale|today)\}")
 _STATE = "state."
-_CONTROL = re.compile("[\x00-\x1f\x7f\u2028\u2029]+")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _MAX_VALUE = 1000
 """The longest value that is filled in, in characters. Users choose some of these values themselves."""
 
