@@ -5,13 +5,16 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import unquote
 
+import msgspec
 import pytest
 import structlog
 
-from chatrack import audit, logs
+from chatrack import Access, DeriveKey, User, audit, logs
+from chatrack.builtin.session_auth import SessionAuthenticator
 from tests.support.commands import same_logging
 from tests.support.plugins import Site, installed_site
 from tests.support.serving import Chat, serving
@@ -161,3 +164,21 @@ async def test_the_path_in_the_logs_is_the_whole_one_also_of_what_a_plugin_mount
     refused, request = log.getvalue().splitlines()[-2:]
     assert json.loads(refused)["path"] == path
     assert f" path={path} " in request
+
+
+async def test_with_a_cookie_that_has_expired_nobody_signs_its_user_out_in_the_audit_log(tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text(
+        'enabled = ["sqlite_store", "demo_provider", "jwt_auth", "session_auth"]\n[chat]\nmodel = "demo"\n'
+        f'{SIGNED_IN["extra"]}[server]\nsecret_key = "{"k" * 32}"\n'
+    )
+    key = DeriveKey(lambda: [b"k" * 32], "session_auth")("cookie")
+    user = User(id="ada", expires_at=datetime.now(UTC) - timedelta(days=1))
+    with console() as log:
+        async with serving(path) as chat:
+            for sent, ended in ((user, False), (msgspec.structs.replace(user, expires_at=None), True)):
+                cookie = SessionAuthenticator([key], "chatrack_session").seal(Access(user=sent))
+                headers = {"cookie": f"chatrack_session={cookie}"}
+                response = await chat.http.delete("/auth/session", headers=headers)
+                assert response.status_code == 204
+                assert ('"session_ended"' in log.getvalue()) is ended

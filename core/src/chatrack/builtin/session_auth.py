@@ -133,7 +133,9 @@ class SessionAuthPlugin:
                 access = await sessions.authenticate(request)
             except Unauthenticated:
                 access = None
-            if access is not None:
+            ends = None if access is None else access.user.expires_at
+            # A session that is over cannot be ended by somebody who has kept its cookie.
+            if access is not None and (ends is None or ends > datetime.now(UTC)):
                 _record("session_ended", request, access)
             return Response(
                 None, cookies=[self._cookie_with("", None, request)], headers={"cache-control": "no-store"}
