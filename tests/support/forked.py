@@ -100,7 +100,7 @@ def _run(command: list[str], cwd: str, env: dict[str, str], log: str, errors: st
     os.dup2(output if errors == log else os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
     sys.stdout = os.fdopen(1, "w", buffering=1)
     sys.stderr = os.fdopen(2, "w", buffering=1)
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # ignored under nohup, for one
         signal.signal(number, signal.SIG_DFL)
     sys.path[:0] = [folder for folder in env.get("PYTHONPATH", "").split(os.pathsep) if folder]
     if command[1] == "-m":
