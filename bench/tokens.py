@@ -1,13 +1,13 @@
 """``python -m bench.tokens``: what a verified token costs.
 
 The same server over the same database, without an authenticator and with `jwt_auth`, in turns. Prints requests per
-second of reads and the CPU time per text delta, and returns 1 if a ratio misses its target.
+second of reads and the CPU time per text delta, each the best of its rounds: what else the machine does only makes
+them worse, and by more than a token could. Returns 1 if a ratio misses its target.
 """
 
 from __future__ import annotations
 
 import asyncio
-import statistics
 import sys
 import time
 from collections import defaultdict
@@ -126,10 +126,10 @@ def _report(samples: dict[str, dict[str, list[float]]]) -> int:
     missed = 0
     print(f"{'metric':20}{'unit':>7}{'without':>10}{'with':>10}{'ratio':>8}{'target':>9}  ok")
     for metric, sides in samples.items():
-        without = statistics.median(sides[_Without.name])
-        with_token = statistics.median(sides[_WithTokens.name])
-        ratio = with_token / without
         is_delta = metric == _DELTA
+        best = min if is_delta else max
+        without, with_token = best(sides[_Without.name]), best(sides[_WithTokens.name])
+        ratio = with_token / without
         ok = ratio <= DELTA_TARGET if is_delta else ratio >= READ_TARGET
         missed += not ok
         unit, target = ("µs", f"<= {DELTA_TARGET}") if is_delta else ("req/s", f">= {READ_TARGET:.2f}")
