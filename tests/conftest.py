@@ -13,7 +13,9 @@ from sqlalchemy import make_url
 
 from chatrack.assembly import assemble, migrate_all
 from tests.fake_openai import serve as serve_upstream
+from tests.support.auth import install_who
 from tests.support.databases import PLUGINS, new_database, store_tables
+from tests.support.plugins import Site, installed_site
 from tests.support.serving import Chat, serving
 
 pytest.register_assert_rewrite("tests.support.server_stores")  # tests that plugins' tests import
@@ -41,6 +43,19 @@ def write_config(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """A folder of installed distributions, on `sys.path`; tests install their plugins there."""
+    with installed_site(tmp_path / "site", monkeypatch) as site:
+        yield site
+
+
+@pytest.fixture
+def who(site: Site) -> None:
+    """Install the plugin `who`, whose route tells who the user is."""
+    install_who(site)
 
 
 @pytest.fixture

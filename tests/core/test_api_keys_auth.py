@@ -5,19 +5,14 @@ import re
 import pytest
 
 from chatrack.interfaces import generate_api_key, hash_api_key
-from tests.support.auth import assert_refused, auth_config, bearer, install_who, list_threads, who_is
+from tests.support.auth import assert_refused, auth_config, bearer, list_threads, who_is
 from tests.support.commands import run
-from tests.support.plugins import installed_site
 from tests.support.serving import serving
 
 KEY, OTHER = generate_api_key(), generate_api_key()
 
 
-@pytest.fixture(autouse=True)
-def site(tmp_path, monkeypatch):
-    with installed_site(tmp_path / "site", monkeypatch) as site:
-        install_who(site)
-        yield site
+pytestmark = pytest.mark.usefixtures("who")
 
 
 @pytest.fixture

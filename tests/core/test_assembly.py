@@ -3,7 +3,6 @@
 import contextlib
 import datetime as dt
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from chatkit.types import ThreadMetadata
 
 from chatrack import ConfigError, RequestContext, TurnContext, User
 from chatrack.assembly import Assembly, assemble, running
-from tests.support.plugins import Site, installed_site
+from tests.support.plugins import Site
 from tests.support.serving import Chat, serving
 
 TOOLS = """
@@ -51,12 +50,11 @@ def agents(self):
 
 
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    with installed_site(tmp_path / "site", monkeypatch) as site:
-        site.install("dice", TOOLS.format("roll", "shake"))
-        site.install("drums", TOOLS.format("beat", "roll"))
-        site.install("casino", AGENTS)
-        yield site
+def site(site):
+    site.install("dice", TOOLS.format("roll", "shake"))
+    site.install("drums", TOOLS.format("beat", "roll"))
+    site.install("casino", AGENTS)
+    return site
 
 
 @pytest.fixture

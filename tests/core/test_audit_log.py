@@ -15,7 +15,6 @@ import pytest
 from chatrack import audit
 from tests.conftest import openai_config
 from tests.support.commands import mistake_of, run, run_process, same_logging
-from tests.support.plugins import Site, installed_site
 from tests.support.process import Processes, Server, processes
 from tests.support.rows import config_of, fill, todo
 from tests.support.serving import Chat, answer_of, message, serving
@@ -56,10 +55,9 @@ class Plugin:
 
 
 @pytest.fixture
-def site(tmp_path, monkeypatch) -> Iterator[Site]:
-    with installed_site(tmp_path / "site", monkeypatch) as site:
-        site.install_source("desk", DESK)
-        yield site
+def site(site):
+    site.install_source("desk", DESK)
+    return site
 
 
 @pytest.fixture

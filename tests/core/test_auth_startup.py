@@ -7,9 +7,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, rsa, x25519
 
 from chatrack.interfaces import hash_api_key
-from tests.support.auth import auth_config, install_who
+from tests.support.auth import auth_config
 from tests.support.commands import mistake_of, run
-from tests.support.plugins import installed_site
 from tests.support.tokens import SECRET, private_key, private_pem, public_pem
 
 MARKER = "never-to-be-seen"
@@ -18,11 +17,7 @@ URL = "https://issuer.example/jwks"
 HASH = hash_api_key("ctk_one")
 
 
-@pytest.fixture(autouse=True)
-def site(tmp_path, monkeypatch):
-    with installed_site(tmp_path / "site", monkeypatch) as site:
-        install_who(site)
-        yield site
+pytestmark = pytest.mark.usefixtures("who")
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from tests.core.test_signed_header_auth import SECRET as GATEWAY
 from tests.core.test_signed_header_auth import SIGNATURE
 from tests.core.test_signed_header_auth import signed as by_gateway
 from tests.support.auth import assert_refused, auth_config, bearer, install_who, list_threads, who_is
-from tests.support.plugins import installed_site
 from tests.support.serving import serving
 from tests.support.tokens import SECRET, claims, token
 
@@ -34,15 +33,14 @@ class Nobody(chatrack.Authenticator):
 
 
 @pytest.fixture(autouse=True)
-def site(tmp_path, monkeypatch):
-    with installed_site(tmp_path / "site", monkeypatch) as site:
-        install_who(site)
-        site.install(
-            "any_bearer",
-            "@hookimpl\ndef authenticators(self):\n    return [Nobody(), Tickets()]",
-            head=TICKETS,
-        )
-        yield site
+def site(site):
+    install_who(site)
+    site.install(
+        "any_bearer",
+        "@hookimpl\ndef authenticators(self):\n    return [Nobody(), Tickets()]",
+        head=TICKETS,
+    )
+    return site
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,6 @@ from sqlalchemy import inspect, make_url, text
 from chatrack.sql import Database
 from tests.support.commands import Outcome, mistake_of, run
 from tests.support.databases import KINDS, PLUGINS, store_tables
-from tests.support.plugins import Site, installed_site
 
 over_every_kind = pytest.mark.parametrize("kind", KINDS)
 
@@ -27,12 +25,6 @@ async def live(self):
     raise AssertionError("check entered a lifespan")
     yield
 """
-
-
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    with installed_site(tmp_path / "site", monkeypatch) as site:
-        yield site
 
 
 @pytest.fixture

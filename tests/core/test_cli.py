@@ -4,25 +4,18 @@ import json
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import chatrack
 from tests.support.commands import mistake_of, run, run_process
-from tests.support.plugins import AUTHENTICATOR, TOOL, Site, installed_site
+from tests.support.plugins import AUTHENTICATOR, TOOL
 
 KEY = "sk-never-to-be-seen"
 DOMAIN_KEY = "domain-key-never-to-be-seen"
 
 COMMANDS = ["check", "plugins", "migrate", "serve"]
-
-
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    with installed_site(tmp_path / "site", monkeypatch) as site:
-        yield site
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ from tests.support.commands import CLEAN, EXECUTABLE, mistake_of, run
 from tests.support.copying import Configs, configs, copy
 from tests.support.crash import run_killed
 from tests.support.databases import SERVERS
-from tests.support.plugins import Site, installed_site
 from tests.support.seed import OWNERS, contents, fill
 from tests.support.waiting import PROCESS_LIMIT
 
@@ -25,12 +24,6 @@ from tests.support.waiting import PROCESS_LIMIT
 def bench(tmp_path: Path) -> Iterator[Configs]:
     with configs(tmp_path) as bench:
         yield bench
-
-
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    with installed_site(tmp_path / "site", monkeypatch) as site:
-        yield site
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import pytest
 
 from chatrack.assembly import assemble
 from chatrack.errors import StartupError
-from tests.support.plugins import installed_site
 
 SIGNER = """
 @hookimpl
@@ -16,11 +15,10 @@ SECRETS = ["first" * 10, "second" * 10]
 
 
 @pytest.fixture
-def site(tmp_path, monkeypatch):
-    with installed_site(tmp_path / "site", monkeypatch) as site:
-        for name in ("one", "two"):
-            site.install(name, SIGNER, head="kept = []")
-        yield site
+def site(site):
+    for name in ("one", "two"):
+        site.install(name, SIGNER, head="kept = []")
+    return site
 
 
 @pytest.fixture

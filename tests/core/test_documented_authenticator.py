@@ -1,24 +1,18 @@
 """The authenticator of docs/plugins.md, installed as a third party's plugin: its tickets, key, agent, state, tool and routes."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.commands import run
-from tests.support.plugins import Site, installed_site
+from tests.support.plugins import Site
 from tests.support.serving import errors_of, serving
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "plugins.md").read_text(encoding="utf-8")
 [SOURCE] = re.findall(r"^```python\n(# acme_tickets\.py\n.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-
-
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    with installed_site(tmp_path / "site", monkeypatch) as site:
-        yield site
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from chatrack.clock import now, to_micros
 from chatrack.sql import Database
 from tests.support.commands import CLEAN, EXECUTABLE, Outcome, mistake_of, run, run_process
 from tests.support.databases import KINDS, new_database
-from tests.support.plugins import Site, installed_site
+from tests.support.plugins import Site
 from tests.support.rows import config_of, counts, everything, fill, thread, todo, use
 from tests.support.serving import serving
 from tests.support.waiting import PROCESS_LIMIT
@@ -70,12 +70,6 @@ def lite(tmp_path) -> str:
 @pytest.fixture
 def config(lite, tmp_path) -> str:
     return config_of("sqlite", lite, tmp_path)
-
-
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    with installed_site(tmp_path / "site", monkeypatch) as site:
-        yield site
 
 
 def lines_of(outcome: Outcome) -> list[dict[str, object]]:

@@ -3,7 +3,6 @@
 import asyncio
 import importlib.metadata
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from chatrack.assembly import assemble
 from chatrack.plugins import discovery
 from tests.support.commands import Outcome, mistake_of, run
-from tests.support.plugins import TOOL, Site, installed_site
+from tests.support.plugins import TOOL
 from tests.support.serving import answer_of, errors_of, serving
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,12 +25,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path.mkdir()
     monkeypatch.chdir(path)
     return path
-
-
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    with installed_site(tmp_path / "site", monkeypatch) as site:
-        yield site
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ import structlog
 from chatrack import Access, DeriveKey, User, audit, logs
 from chatrack.builtin.session_auth import SessionAuthenticator
 from tests.support.commands import same_logging
-from tests.support.plugins import Site, installed_site
 from tests.support.serving import Chat, serving
 
 DESK = """
@@ -56,10 +55,9 @@ PAGE = {"content-type": "text/plain"}
 
 
 @pytest.fixture
-def site(tmp_path, monkeypatch) -> Iterator[Site]:
-    with installed_site(tmp_path / "site", monkeypatch) as site:
-        site.install("desk", DESK)
-        yield site
+def site(site):
+    site.install("desk", DESK)
+    return site
 
 
 def config(folder: Path, *, plugins: str = "", server: str = "", extra: str = "") -> Path:

@@ -9,10 +9,9 @@ import time
 import pytest
 
 from chatrack.builtin.jwt.keys import MAX_SIZE, MIN_INTERVAL, REFRESH_INTERVAL
-from tests.support.auth import assert_refused, auth_config, bearer, install_who, list_threads
+from tests.support.auth import assert_refused, auth_config, bearer, list_threads
 from tests.support.clock import advance, run_what_is_ready
 from tests.support.issuer import http_answer, issuing, private_jwk, public_jwk
-from tests.support.plugins import installed_site
 from tests.support.serving import serving
 from tests.support.tokens import SECRET, claims, part, private_key, token
 from tests.support.waiting import until
@@ -20,11 +19,7 @@ from tests.support.waiting import until
 CONCURRENT = 30
 
 
-@pytest.fixture(autouse=True)
-def site(tmp_path, monkeypatch):
-    with installed_site(tmp_path / "site", monkeypatch) as site:
-        install_who(site)
-        yield site
+pytestmark = pytest.mark.usefixtures("who")
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.support.auth import assert_refused, auth_config, bearer, install_who, list_threads, who_is
-from tests.support.plugins import installed_site
 from tests.support.serving import serving
 from tests.support.tokens import SECRET, claims, part, private_key, public_pem, token
 
@@ -302,10 +301,9 @@ def invalid_tokens():
 
 
 @pytest.fixture
-def site(tmp_path, monkeypatch):
-    with installed_site(tmp_path / "site", monkeypatch) as site:
-        install_who(site)
-        yield site
+def site(site):
+    install_who(site)
+    return site
 
 
 @pytest.fixture

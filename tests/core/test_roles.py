@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ import pytest
 from tests.conftest import openai_config
 from tests.fake_openai import behaviour
 from tests.support.commands import mistake_of, run
-from tests.support.plugins import Site, installed_site
 from tests.support.rows import stored
 from tests.support.serving import Chat, answer_of, errors_of, message, serving
 from tests.support.waiting import until_idle
@@ -75,10 +74,9 @@ TODO_TOOLS = {"create_todo", "list_todos", "update_todo", "complete_todo", "dele
 
 
 @pytest.fixture
-def site(tmp_path, monkeypatch) -> Iterator[Site]:
-    with installed_site(tmp_path / "site", monkeypatch) as site:
-        site.install_source("door", DOOR)
-        yield site
+def site(site):
+    site.install_source("door", DOOR)
+    return site
 
 
 @pytest.fixture

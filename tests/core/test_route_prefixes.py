@@ -8,7 +8,7 @@ from chatrack.assembly import assemble
 from chatrack.chat.server import ChatrackServer
 from chatrack.errors import PluginError
 from chatrack.http import create_app
-from tests.support.plugins import Site, installed_site
+from tests.support.plugins import Site
 from tests.support.serving import serving
 
 ROUTES = """
@@ -19,12 +19,6 @@ def routes(self):
         return "hello from {name}"
     return {routes}
 """
-
-
-@pytest.fixture
-def site(tmp_path, monkeypatch):
-    with installed_site(tmp_path / "site", monkeypatch) as site:
-        yield site
 
 
 def install(site: Site, name: str, prefix: str) -> None:

@@ -8,9 +8,8 @@ from http.cookies import SimpleCookie
 import pytest
 
 from chatrack.assembly.secret_key import SECRET_KEY_FILE, SecretKey
-from tests.support.auth import assert_refused, auth_config, bearer, install_who, list_threads, who_is
+from tests.support.auth import assert_refused, auth_config, bearer, list_threads, who_is
 from tests.support.commands import run
-from tests.support.plugins import installed_site
 from tests.support.serving import serving
 from tests.support.tokens import SECRET, claims, token
 
@@ -20,11 +19,7 @@ FOREIGN = "https://evil.example"
 ORDERS = [("jwt_auth", "session_auth"), ("session_auth", "jwt_auth")]
 
 
-@pytest.fixture(autouse=True)
-def site(tmp_path, monkeypatch):
-    with installed_site(tmp_path / "site", monkeypatch) as site:
-        install_who(site)
-        yield site
+pytestmark = pytest.mark.usefixtures("who")
 
 
 @pytest.fixture

@@ -7,8 +7,7 @@ import time
 
 import pytest
 
-from tests.support.auth import assert_refused, auth_config, install_who, list_threads, who_is
-from tests.support.plugins import installed_site
+from tests.support.auth import assert_refused, auth_config, list_threads, who_is
 from tests.support.serving import serving
 from tests.support.tokens import part
 
@@ -18,11 +17,7 @@ SCHEME = "Chatrack-Signature"
 USER, TIMESTAMP, SIGNATURE = "X-Chatrack-User", "X-Chatrack-Timestamp", "X-Chatrack-Signature"
 
 
-@pytest.fixture(autouse=True)
-def site(tmp_path, monkeypatch):
-    with installed_site(tmp_path / "site", monkeypatch) as site:
-        install_who(site)
-        yield site
+pytestmark = pytest.mark.usefixtures("who")
 
 
 @pytest.fixture

@@ -50,12 +50,6 @@ def install_sample(site: Site) -> str:
     return scheme
 
 
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    with installed_site(tmp_path / "site", monkeypatch) as site:
-        yield site
-
-
 def todo_config(tmp_path: Path, url: str) -> str:
     """Write a config whose todos have a database of their own; return its path."""
     path = tmp_path / "config.toml"

@@ -5,14 +5,13 @@ import json
 import socket
 import sqlite3
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from tests.support.commands import Outcome, mistake_of, run, run_process
-from tests.support.plugins import AUTHENTICATOR, TOOL, Site, installed_site
+from tests.support.plugins import AUTHENTICATOR, TOOL
 
 KEY = "sk-never-to-be-seen"
 
@@ -389,12 +388,6 @@ def migrations(self, database):
 }
 
 MISTAKES = {**CONFIG_MISTAKES, **PLUGIN_MISTAKES}
-
-
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    with installed_site(tmp_path / "site", monkeypatch) as site:
-        yield site
 
 
 @pytest.fixture

@@ -3,18 +3,12 @@
 import jwt
 import pytest
 
-from tests.support.auth import assert_refused, auth_config, bearer, install_who, list_threads, who_is
+from tests.support.auth import assert_refused, auth_config, bearer, list_threads, who_is
 from tests.support.commands import mistake_of, run
-from tests.support.plugins import installed_site
 from tests.support.serving import serving
 from tests.support.tokens import SECRET, private_key, public_pem
 
-
-@pytest.fixture(autouse=True)
-def site(tmp_path, monkeypatch):
-    with installed_site(tmp_path / "site", monkeypatch) as site:
-        install_who(site)
-        yield site
+pytestmark = pytest.mark.usefixtures("who")
 
 
 @pytest.fixture

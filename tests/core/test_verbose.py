@@ -1,14 +1,13 @@
 """`--verbose` shows the traceback into the plugin author's own file, at whatever stage the plugin fails."""
 
 import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from chatrack.cli import reload
 from tests.support.commands import Outcome, mistake_of, run, run_process
-from tests.support.plugins import Site, installed_site
+from tests.support.plugins import Site
 
 BOOM = "def boom(*_):\n    raise RuntimeError('no luck')\n"
 """Every plugin here fails in this function, which is in the plugin's module."""
@@ -129,12 +128,6 @@ FAILURES = {
         None,
     ),
 }
-
-
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    with installed_site(tmp_path / "site", monkeypatch) as site:
-        yield site
 
 
 def write_config(

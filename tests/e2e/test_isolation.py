@@ -10,7 +10,7 @@ import re
 import secrets
 import time
 import typing
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from itertools import permutations
 from typing import Any, TypeAlias
 
@@ -29,7 +29,6 @@ from chatrack.plugins import discover
 from chatrack.testing.factories import context_of, file
 from tests.conftest import openai_config
 from tests.support.databases import store_tables
-from tests.support.plugins import Site, installed_site
 from tests.support.rows import Stored, stored
 from tests.support.serving import Chat, answer_of, errors_of, message, serving
 from tests.support.waiting import until_idle
@@ -280,10 +279,9 @@ ACTIONS: dict[str, Callable[[str], dict[str, Any]]] = {"desk.finish": lambda tod
 
 
 @pytest.fixture
-def site(tmp_path, monkeypatch) -> Iterator[Site]:
-    with installed_site(tmp_path / "site", monkeypatch) as site:
-        site.install_source("desk", DESK)
-        yield site
+def site(site):
+    site.install_source("desk", DESK)
+    return site
 
 
 @pytest.fixture
