@@ -40,6 +40,7 @@ _PRELOADED = [
     "truststore",
     "uvicorn.lifespan.off",
     "uvicorn.loops.uvloop",
+    "tests.support.warm_up",
     "tests.support.freeze_gc",  # the last one: it freezes what the others have created
 ]
 """What servers import, also late; names that cannot be imported are ignored."""
