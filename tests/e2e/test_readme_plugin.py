@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.commands import run_process
+from tests.support.databases import only_sqlite
+from tests.support.serving import answer_of
 from tests.support.waiting import PROCESS_LIMIT
 
 ROOT = Path(__file__).parents[2]
@@ -53,61 +56,36 @@ def install(source: Path, target: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@only_sqlite("the plugin has no tables")
 @pytest.mark.skipif(UV is None, reason="uv is not here; `make test` brings it")
-def test_the_readmes_plugin_is_installed_with_uv_listed_enabled_and_removed(tmp_path):
+async def test_the_readmes_plugin_is_installed_with_uv_listed_enabled_and_removed(tmp_path, started):
     source, site = tmp_path / "dice", tmp_path / "site"
     source.mkdir()
     for name in ("dice.py", "pyproject.toml"):
         (source / name).write_text(sample(name))
     install(source, site)  # into a folder of the test's own: the tests' environment stays as it is
+    config = tmp_path / "config.toml"
+    found = {"PYTHONPATH": str(site)}
 
     def chatrack(*words: str) -> str:
-        command = [str(Path(sys.executable).with_name("chatrack")), *words]
-        environment = {"PYTHONPATH": str(site), "PATH": "/usr/bin:/bin"}
-        done = subprocess.run(
-            command,
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=PROCESS_LIMIT,
-        )
-        assert done.stderr == ""
-        return done.stdout
+        done = run_process(*words, cwd=tmp_path, env=found)
+        assert (done.code, done.err) == (0, "")
+        return done.out
 
     def row(name: str) -> str:
         return next(line for line in chatrack("plugins").splitlines() if line.startswith(name))
 
-    (tmp_path / "config.toml").write_text(CONFIG.format(more=""))
+    config.write_text(CONFIG.format(more=""))
     assert row("dice").split() == ["dice", "installed", "chatrack-dice", "0.1.0"]
-    (tmp_path / "config.toml").write_text(CONFIG.format(more=', "dice"'))
+    config.write_text(CONFIG.format(more=', "dice"'))
     assert row("dice").split() == ["dice", "enabled", "chatrack-dice", "0.1.0", "1", "tools"]
     assert "dice.roll_dice" in chatrack("check")
-    talk = f"""
-import asyncio
-from pathlib import Path
-import sys
-sys.path.insert(0, {str(ROOT)!r})
-from tests.support.serving import serving, answer_of
-
-async def main():
-    async with serving(Path("config.toml")) as chat:
+    server = await started.serve(config, environ=found)
+    async with server.chat() as chat:
         _, events = await chat.create("roll dice")
-        print(answer_of(events))
-
-asyncio.run(main())
-"""
-    said = subprocess.run(
-        [sys.executable, "-c", talk],
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(site), "PATH": "/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=PROCESS_LIMIT,
-    ).stdout
-    assert "It shows " in said
+    assert "It shows " in answer_of(events)
+    assert await server.stop() == 0
+    server.assert_clean()
     shutil.rmtree(site)
-    (tmp_path / "config.toml").write_text(CONFIG.format(more=""))
+    config.write_text(CONFIG.format(more=""))
     assert "dice" not in chatrack("plugins")

@@ -44,6 +44,7 @@ async def test_the_shipped_config_serves_a_conversation_that_survives_a_restart(
     assert await server.stop() == 0
     server.assert_clean()
 
+    started.fresh = False
     server = await started.serve(shipped)
     async with server.chat() as chat:
         [listed] = (await chat.get("threads.list", limit=20, order="desc"))["data"]
