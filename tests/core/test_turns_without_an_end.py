@@ -1,8 +1,11 @@
 """Turns that do not end as usual: nothing stays locked, and what they used is counted."""
 
+import asyncio
+
 import pytest
 from sqlalchemy import select
 
+from chatrack.chat.turns import manager
 from chatrack.errors import Unavailable
 from chatrack.sql.tables import usage
 from tests.support.serving import answer_of, errors_of, is_delta, message, serving
@@ -17,15 +20,15 @@ async def usage_of(chat, thread):
 
 @pytest.fixture
 def lose_acknowledgement(monkeypatch):
-    """Let the next `begin_turn` be committed and fail all the same, as when the connection breaks."""
+    """Let the next calls of `begin_turn` be committed and fail all the same, as when the connection breaks."""
 
-    def patch(store):
+    def patch(store, count=1):
         begin_turn = store.begin_turn
         begun = []
 
         async def begin(thread_id, context, **options):
             lease = await begin_turn(thread_id, context, **options)
-            if not begun:
+            if len(begun) < count:
                 begun.append(thread_id)
                 raise Unavailable("The database cannot be reached right now.", retry_after=5)
             return lease
@@ -61,6 +64,33 @@ async def test_a_thread_whose_acknowledgement_was_lost_is_gone(configure, lose_a
         created = lose_acknowledgement(chat.server.store)
         assert (await chat.call("threads.create", input=message("echo: one"))).status_code == 503
         assert created
+
+        async def gone():
+            return not (await chat.get("threads.list"))["data"]
+
+        await until(gone)
+
+
+async def test_a_turn_that_others_pushed_out_of_the_queue_takes_none_of_them_along(
+    configure, lose_acknowledgement, monkeypatch
+):
+    monkeypatch.setattr(manager, "MAX_UNCONFIRMED", 2)
+    async with serving(configure()) as chat:
+        store = chat.server.store
+        lose_acknowledgement(store, 3)
+        withdraw_turn, withdrawing, go_on = store.withdraw_turn, [], asyncio.Event()
+
+        async def withdraw(thread_id, context, **options):
+            withdrawing.append(thread_id)
+            await go_on.wait()
+            return await withdraw_turn(thread_id, context, **options)
+
+        monkeypatch.setattr(store, "withdraw_turn", withdraw)
+        await chat.call("threads.create", input=message("echo: one"))
+        await until(lambda: withdrawing)
+        for text in ("echo: two", "echo: three"):
+            await chat.call("threads.create", input=message(text))
+        go_on.set()
 
         async def gone():
             return not (await chat.get("threads.list"))["data"]

@@ -218,12 +218,14 @@ class TurnManager:
         """Undo the turns that may have begun without their client knowing, as soon as the database answers."""
         while self._unconfirmed:
             await asyncio.sleep(RETRY_INTERVAL)
-            try:
-                while self._unconfirmed:
-                    await self._unconfirmed[0].withdraw()
+            while self._unconfirmed:
+                turn = self._unconfirmed[0]
+                try:
+                    await turn.withdraw()
+                except Unavailable:
+                    break  # it would be for the others too
+                except Exception:  # noqa: BLE001  (one that cannot be withdrawn must not keep the others waiting)
+                    _log.exception("a turn was not withdrawn")
+                # Others may have pushed it out of the queue meanwhile.
+                if self._unconfirmed[0] is turn:
                     self._unconfirmed.popleft()
-            except Unavailable:
-                continue  # it would be for the others too
-            except Exception:  # noqa: BLE001  (one that cannot be withdrawn must not keep the others waiting)
-                _log.exception("a turn was not withdrawn")
-                self._unconfirmed.popleft()
