@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import secrets
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -75,9 +75,16 @@ def new_database(kind: str, folder: Path) -> Iterator[str]:
         execute(kind, f"DROP DATABASE {name}{force}")
 
 
-def execute(kind: str, statement: str) -> None:
-    """Execute one statement on a server, outside of any transaction."""
-    _run_in_new_loop(lambda: _RUN[kind](SERVERS[kind], statement))
+def execute(kind: str, *statements: str, database: str | None = None) -> None:
+    """Execute statements on a server, outside of any transaction.
+
+    Args:
+        kind: one of `SERVERS`.
+        statements: run one after the other, over one connection.
+        database: the name of the database; that of the server's URL if None.
+    """
+    url = SERVERS[kind] if database is None else SERVERS[kind].set(database=database)
+    run_in_new_loop(lambda: _RUN[kind](url, statements))
 
 
 @cache
@@ -92,33 +99,40 @@ def missing(kind: str) -> str | None:
     return None
 
 
-async def _postgresql(url: URL, statement: str) -> None:
+async def _postgresql(url: URL, statements: Sequence[str]) -> None:
     connection = await asyncpg.connect(url.render_as_string(hide_password=False), timeout=5)
     try:
-        await connection.execute(statement)
+        for statement in statements:
+            await connection.execute(statement)
     finally:
         await connection.close()
 
 
-async def _mysql(url: URL, statement: str) -> None:
+async def _mysql(url: URL, statements: Sequence[str]) -> None:
     connection = await asyncmy.connect(
         host=url.host or "127.0.0.1",
         port=url.port or 3306,
         user=url.username,
         password=url.password or "",
+        database=url.database,
+        autocommit=True,
         connect_timeout=5,
     )
     try:
         async with connection.cursor() as cursor:
-            await cursor.execute(statement)
+            for statement in statements:
+                await cursor.execute(statement)
     finally:
         await connection.ensure_closed()
 
 
-_RUN: dict[str, Callable[[URL, str], Awaitable[None]]] = {"postgresql": _postgresql, "mysql": _mysql}
+_RUN: dict[str, Callable[[URL, Sequence[str]], Awaitable[None]]] = {
+    "postgresql": _postgresql,
+    "mysql": _mysql,
+}
 
 
-def _run_in_new_loop(work: Callable[[], Any]) -> None:
-    # The caller may be inside a running loop.
+def run_in_new_loop(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run a coroutine from where another loop may be running."""
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        pool.submit(lambda: asyncio.run(work())).result()
+        return pool.submit(lambda: asyncio.run(work())).result()

@@ -1,20 +1,16 @@
 """Fixtures that all tests may use."""
 
-import asyncio
 import json
 import os
-import shutil
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import make_url
 
-from chatrack.assembly import assemble, migrate_all
 from tests.fake_openai import serve as serve_upstream
 from tests.support.auth import install_who
-from tests.support.databases import PLUGINS, new_database, store_tables
+from tests.support.databases import PLUGINS, drop_databases, new_store_database, store_tables
 from tests.support.plugins import Site, installed_site
 from tests.support.serving import Chat, serving
 
@@ -112,23 +108,17 @@ def kind() -> str:
     return "sqlite"
 
 
-@pytest.fixture(scope="session")
-def sqlite_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQLite file that has all tables and no rows, to be copied: making the tables takes as long as many a test."""
-    folder = tmp_path_factory.mktemp("tables")
-    config = folder / "config.toml"
-    config.write_text('enabled = ["sqlite_store", "demo_provider", "todo_tools"]\n[chat]\nmodel = "demo"\n')
-    assembly = assemble(config)
-    asyncio.run(migrate_all(assembly))
-    return Path(make_url(str(assembly.store.database.url)).database)
+@pytest.fixture(scope="session", autouse=True)
+def databases() -> Iterator[None]:
+    """Drop the databases that tests have shared."""
+    yield
+    drop_databases()
 
 
 @pytest.fixture
-def store_url(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
-    """The URL of a database of that kind without rows; in a SQLite file the tables exist."""
-    with new_database(kind, tmp_path) as url:
-        if kind == "sqlite":
-            shutil.copyfile(request.getfixturevalue("sqlite_file"), make_url(url).database)
+def store_url(kind: str, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database of that kind, with all tables and no rows."""
+    with new_store_database(kind, tmp_path) as url:
         yield url
 
 

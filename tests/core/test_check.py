@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from sqlalchemy import inspect, make_url, text
 
 from chatrack.sql import Database
 from tests.support.commands import Outcome, mistake_of, run
-from tests.support.databases import KINDS, PLUGINS, store_tables
+from tests.support.databases import KINDS, PLUGINS, new_database, store_tables
 
 over_every_kind = pytest.mark.parametrize("kind", KINDS)
 
@@ -33,6 +34,13 @@ def folder(tmp_path: Path) -> Path:
     path = tmp_path / "rack"
     path.mkdir()
     return path
+
+
+@pytest.fixture
+def store_url(kind: str, tmp_path: Path) -> Iterator[str]:
+    """The URL of an empty database."""
+    with new_database(kind, tmp_path) as url:
+        yield url
 
 
 def write_config(
@@ -103,7 +111,7 @@ def set_revision(url: str, revision: str) -> None:
 def test_an_empty_database_passes_and_stays_empty(folder, kind, store_url):
     path = write_config(folder, kind, store_url)
     if kind == "sqlite":
-        Path(make_url(store_url).database).write_bytes(b"")
+        Path(make_url(store_url).database).touch()
     outcome = run("check", "--config", path)
     assert (outcome.code, outcome.err) == (0, "")
     state = "missing; created at start"

@@ -17,7 +17,7 @@ from sqlalchemy import inspect, make_url, text
 from chatrack.clock import now, to_micros
 from chatrack.sql import Database
 from tests.support.commands import CLEAN, EXECUTABLE, Outcome, mistake_of, run, run_process
-from tests.support.databases import KINDS, new_database
+from tests.support.databases import KINDS, new_database, new_store_database
 from tests.support.plugins import Site
 from tests.support.rows import config_of, counts, everything, fill, thread, todo, use
 from tests.support.serving import serving
@@ -54,16 +54,23 @@ def kind(request) -> str:
 
 
 @pytest.fixture
-def url(kind, tmp_path) -> Iterator[str]:
+def empty(kind, tmp_path) -> Iterator[str]:
     """An empty database of every kind."""
     with new_database(kind, tmp_path) as url:
         yield url
 
 
 @pytest.fixture
+def url(kind, tmp_path) -> Iterator[str]:
+    """A database of every kind that has the tables."""
+    with new_store_database(kind, tmp_path) as url:
+        yield url
+
+
+@pytest.fixture
 def lite(tmp_path) -> str:
-    """The URL of a SQLite file that does not exist yet."""
-    with new_database("sqlite", tmp_path) as url:
+    """The URL of a SQLite file that has the tables."""
+    with new_store_database("sqlite", tmp_path) as url:
         return url
 
 
@@ -159,8 +166,8 @@ def test_a_purge_of_what_is_old_is_about_everybody(kind, url, tmp_path):
     assert counts(url) == {"threads": 1, "usage": 1, "todos": 1}
 
 
-def test_a_database_without_tables_keeps_nothing_and_gets_none(kind, url, tmp_path):
-    path = config_of(kind, url, tmp_path)
+def test_a_database_without_tables_keeps_nothing_and_gets_none(kind, empty, tmp_path):
+    path = config_of(kind, empty, tmp_path)
     for options in (["--user", "ada"], ["--user", "ada", "--tenant", "acme"]):
         outcome = run("export", *options, "--config", path)
         assert (outcome.code, outcome.out) == (0, "")
@@ -168,24 +175,24 @@ def test_a_database_without_tables_keeps_nothing_and_gets_none(kind, url, tmp_pa
         assert run("purge", *options, "--yes", "--config", path).code == 0
     assert run("purge", "--older-than", "1h", "--yes", "--config", path).code == 0
     if kind == "sqlite":
-        assert not Path(make_url(url).database).exists()
+        assert not Path(make_url(empty).database).exists()
     else:
-        assert tables_in(url) == []
+        assert tables_in(empty) == []
 
 
 @pytest.mark.parametrize("revision", ["0001", "9999"])
 @pytest.mark.parametrize("command", [["export"], ["purge", "--yes"]])
 def test_tables_that_are_not_up_to_date_are_refused_and_stay_as_they_are(
-    kind, url, tmp_path, command, revision
+    kind, empty, tmp_path, command, revision
 ):
-    fill(url, everything("1", "default", "ada"))
-    before = tables_in(url)
-    change(url, f"UPDATE chatrack_version SET version_num = '{revision}'")
-    line = mistake_of(run(*command, "--user", "ada", "--config", config_of(kind, url, tmp_path)))
+    fill(empty, everything("1", "default", "ada"))
+    before = tables_in(empty)
+    change(empty, f"UPDATE chatrack_version SET version_num = '{revision}'")
+    line = mistake_of(run(*command, "--user", "ada", "--config", config_of(kind, empty, tmp_path)))
     assert f"chatrack: its tables are at revision {revision}" in line or "newer version" in line
     assert "_store (chatrack" in line
-    assert tables_in(url) == before
-    assert counts(url)["threads"] == 2
+    assert tables_in(empty) == before
+    assert counts(empty)["threads"] == 2
 
 
 def tables_in(url: str) -> list[str]:

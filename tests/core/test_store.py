@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 from chatkit.types import FileAttachment, UserMessageItem
-from sqlalchemy import URL, inspect, select, text
+from sqlalchemy import URL, insert, inspect, select, text
 
 from chatrack.clock import from_micros, to_micros, to_wire
 from chatrack.errors import NotFound, StartupError
@@ -16,9 +16,10 @@ from chatrack.ids import new_id
 from chatrack.interfaces import LOCAL_USER, Lease, RequestContext, ThreadRecord, User
 from chatrack.interfaces.records import ItemRecord, PauseRecord, UsageRecord, item_to_record
 from chatrack.sql import Database, SQLStore, migrate, store_migrations
-from chatrack.sql.tables import feedback, metadata, usage
+from chatrack.sql.tables import feedback, metadata, threads, usage
 from tests.support.concurrent_open import open_at_once
-from tests.support.databases import KINDS, new_database
+from tests.support.databases import KINDS, new_database, new_store_database
+from tests.support.rows import thread
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
 MINE = RequestContext(user=LOCAL_USER, request_id="req_test")
@@ -32,12 +33,22 @@ def url(request, tmp_path) -> Iterator[str]:
 
 
 @pytest.fixture
-async def database(url) -> AsyncIterator[Database]:
+async def migrated(url) -> AsyncIterator[Database]:
+    """A database whose tables a test may change."""
     database = Database(url)
     await database.start()
     await migrate(store_migrations(database))
     yield database
     await database.stop()
+
+
+@pytest.fixture(params=KINDS)
+async def database(request, tmp_path) -> AsyncIterator[Database]:
+    with new_store_database(request.param, tmp_path) as url:
+        database = Database(url)
+        await database.start()
+        yield database
+        await database.stop()
 
 
 @pytest.fixture
@@ -65,7 +76,7 @@ async def rows(database: Database, *columns) -> list[tuple]:
         return sorted(tuple(row) for row in await connection.execute(select(*columns)))
 
 
-async def test_the_tables_are_what_the_migrations_make(database):
+async def test_the_tables_are_what_the_migrations_make(migrated):
     def compare(connection):
         from alembic.autogenerate import compare_metadata
         from alembic.runtime.migration import MigrationContext
@@ -73,7 +84,7 @@ async def test_the_tables_are_what_the_migrations_make(database):
         options = {"include_name": lambda name, kind, _: kind != "table" or name != "chatrack_version"}
         return compare_metadata(MigrationContext.configure(connection, opts=options), metadata)
 
-    async with database.read() as connection:
+    async with migrated.read() as connection:
         assert await connection.run_sync(compare) == []
         names = await connection.run_sync(lambda sync: inspect(sync).get_table_names())
     assert all(name.startswith("chatrack_") for name in names)
@@ -84,13 +95,13 @@ async def test_every_table_names_the_owner_of_its_rows():
         assert {"tenant_id", "user_id"} <= set(table.c.keys()), table.name
 
 
-async def test_migrating_again_does_nothing_and_a_newer_database_is_refused(database):
-    assert await migrate(store_migrations(database)) == (HEAD, HEAD)
-    await database.write(
+async def test_migrating_again_does_nothing_and_a_newer_database_is_refused(migrated):
+    assert await migrate(store_migrations(migrated)) == (HEAD, HEAD)
+    await migrated.write(
         lambda connection: connection.execute(text("UPDATE chatrack_version SET version_num='9999'"))
     )
     with pytest.raises(StartupError, match="9999.*newer"):
-        await migrate(store_migrations(database))
+        await migrate(store_migrations(migrated))
 
 
 async def test_a_migration_of_another_process_that_is_seen_half_done_is_waited_for(database, monkeypatch):
@@ -198,11 +209,12 @@ async def test_a_thread_leaves_nothing_behind_but_what_was_used(store, database)
 
 async def test_a_write_that_has_begun_goes_on_without_its_caller_and_stopping_waits_for_it(database):
     begun = asyncio.Event()
+    _, row = thread("thr_1", "acme", "ada")
 
     async def work(connection) -> None:
         begun.set()
         await asyncio.sleep(0.05)
-        await connection.execute(text("UPDATE chatrack_version SET version_num='9999'"))
+        await connection.execute(insert(threads).values(row))
 
     task = asyncio.create_task(database.write(work))
     await begun.wait()
@@ -211,9 +223,7 @@ async def test_a_write_that_has_begun_goes_on_without_its_caller_and_stopping_wa
         await task
     await database.stop()
     await database.start()
-    async with database.read() as connection:
-        row = await connection.execute(text("SELECT version_num FROM chatrack_version"))
-        assert row.scalar_one() == "9999"
+    assert await rows(database, threads.c.id) == [("thr_1",)]
 
 
 def test_times_survive_the_way_through_the_store():

@@ -18,7 +18,7 @@ from chatrack.sql import Database, OwnedTable, SQLStore, TableData, store_data
 from chatrack.sql.tables import items, leases, threads, usage
 from chatrack_todo_tools import TodoToolsPlugin
 from chatrack_todo_tools.tables import todos
-from tests.support.databases import KINDS, SERVERS, execute, new_database, require
+from tests.support.databases import KINDS, SERVERS, execute, new_store_database, require
 from tests.support.rows import (
     MOMENT,
     SECOND,
@@ -39,10 +39,9 @@ OWNER = {"tenant_id": ADA.tenant_id, "user_id": ADA.id}
 
 @pytest.fixture(params=KINDS)
 async def database(request, tmp_path) -> AsyncIterator[Database]:
-    with new_database(request.param, tmp_path) as url:
+    with new_store_database(request.param, tmp_path) as url:
         database = Database(url)
         await database.start()
-        await make_tables(database)
         yield database
         await database.stop()
 

@@ -1,10 +1,13 @@
 """Two servers over one database."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
 from tests.support.client import deltas_of, words
+from tests.support.databases import only_sqlite
 from tests.support.serving import answer_of, errors_of, is_delta, message
 from tests.support.waiting import until, until_turns
 
@@ -145,7 +148,15 @@ async def test_of_many_messages_to_one_thread_at_once_exactly_one_is_taken_at_a_
         assert len(await here.items(thread)) == 4
 
 
-async def test_two_servers_that_start_at_once_over_a_new_database_both_serve(started, configure):
+@pytest.fixture
+def missing_file(store_url):
+    """Remove the SQLite file."""
+    Path(make_url(store_url).database).unlink()
+
+
+@pytest.mark.usefixtures("missing_file")
+@only_sqlite("the tests of the other stores start ten servers at once over an empty database")
+async def test_servers_that_start_at_once_over_a_file_that_does_not_exist_all_serve(started, configure):
     config = configure(tools='["todo_tools.*"]')
     servers = [started.spawn(config) for _ in range(3)]
     for server in servers:
