@@ -11,26 +11,64 @@ import pytest
 from chatrack.interfaces import Store
 from chatrack.sql import Database, SQLStore
 from chatrack.testing import StoreContract
-from chatrack.testing.leases import leased_methods
-from chatrack.testing.tenant_isolation import owned_methods
-from tests.support.databases import KINDS, new_store_database
+from chatrack.testing.leases import leased_methods, taken_over
+from chatrack.testing.tenant_isolation import LOOKALIKES, owned_methods
+from tests.support.databases import SERVERS, new_store_database
 from tests.support.waiting import PROCESS_LIMIT
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module")
 def url(request, tmp_path_factory) -> Iterator[str]:
     """One database of each kind for all tests: none may depend on what is in it."""
     with new_store_database(request.param, tmp_path_factory.mktemp("store")) as made:
         yield made
 
 
-class TestSQLStore(StoreContract):
-    @pytest.fixture
-    async def store(self, url) -> AsyncIterator[Store]:
-        store = SQLStore(Database(url))
-        await store.start()
-        yield store
-        await store.stop()
+@pytest.fixture
+async def store(url) -> AsyncIterator[Store]:
+    store = SQLStore(Database(url))
+    await store.start()
+    yield store
+    await store.stop()
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True, scope="module")
+class TestOverSQLite(StoreContract):
+    pass
+
+
+COMPARED = [
+    look for look in LOOKALIKES if not look.startswith("separator") and look not in {"exchanged", "wildcard"}
+]
+"""Users whose ids are others only to a database that compares them exactly."""
+
+UPSERTS = ["begin_turn", "put_item", "put_thread", "save_attachment", "save_usage"]
+"""Methods whose statements differ from one kind of database to the other."""
+
+
+@pytest.mark.parametrize("url", SERVERS, indirect=True, scope="module")
+class TestOverServers(StoreContract):
+    # What differs from SQLite: collations, upserts, the clock, and drivers. The statements are the same otherwise.
+
+    @pytest.mark.parametrize("look", COMPARED)
+    async def test_users_whose_ids_look_alike_are_different_users(self, store, look):
+        await super().test_users_whose_ids_look_alike_are_different_users(store, look)
+
+    @pytest.mark.parametrize("method", UPSERTS)
+    async def test_what_is_someone_elses_is_not_found_by(self, store, method):
+        await super().test_what_is_someone_elses_is_not_found_by(store, method)
+
+    @pytest.mark.parametrize("method", leased_methods())
+    @pytest.mark.parametrize("loss", [taken_over])
+    async def test_a_stale_fence_writes_nothing_with(self, store, method, loss):
+        await super().test_a_stale_fence_writes_nothing_with(store, method, loss)
+
+    # All methods write through `Database.write`.
+    @pytest.mark.parametrize(
+        "method", ["begin_turn", "delete_thread", "end_turn", "save_attachment", "write"]
+    )
+    async def test_a_write_is_whole_or_not_at_all_when_its_caller_is_cancelled(self, store, method):
+        await super().test_a_write_is_whole_or_not_at_all_when_its_caller_is_cancelled(store, method)
 
 
 def test_a_new_method_of_the_interface_asks_for_tests():

@@ -16,10 +16,10 @@ from chatrack.testing.factories import TIMEOUT, Chat, file, text_of
 
 Call = Callable[[], Awaitable[object]]
 
-STEPS = (0, 1, 3, 8, 24)
+STEPS = (0, 2, 8, 24)
 """Steps of the event loop after which a call is cancelled."""
 
-DELAYS = (0.0005, 0.003)
+DELAYS = (0.002,)
 """Seconds after which a call is cancelled."""
 
 POINTS = len(STEPS) + len(DELAYS)
