@@ -50,19 +50,38 @@ def run(*args: str, env: dict[str, str | None] | None = None) -> Outcome:
     return Outcome(result.exit_code, result.stdout, err)
 
 
-def run_process(*args: str, cwd: Path, env: dict[str, str] | None = None) -> Outcome:
-    """Run a command in a new process, in a folder."""
+def run_process(
+    *args: str,
+    cwd: Path,
+    env: dict[str, str] | None = None,
+    stdin: Path = Path(os.devnull),
+    stderr: Path | None = None,
+) -> Outcome:
+    """Run a command in a new process, in a folder.
+
+    Args:
+        args: the command.
+        cwd: the folder.
+        env: more environment.
+        stdin: what it reads.
+        stderr: where it writes to; a terminal, say. The outcome has what it wrote if None.
+    """
     environ = {name: value for name, value in os.environ.items() if name not in CLEAN}
     with tempfile.TemporaryDirectory() as folder:
         out, err = Path(folder, "out"), Path(folder, "err")
         process = Forked(
-            [str(EXECUTABLE), *args], cwd=cwd, env={**environ, **(env or {})}, log=out, errors=err
+            [str(EXECUTABLE), *args],
+            cwd=cwd,
+            env={**environ, **(env or {})},
+            log=out,
+            errors=stderr or err,
+            stdin=stdin,
         )
         code = process.wait(PROCESS_LIMIT)
         if code is None:
             process.kill()
-            raise AssertionError(f"it does not end: {out.read_text()}{err.read_text()}")
-        return Outcome(code, out.read_text(), err.read_text())
+            raise AssertionError(f"it does not end: {out.read_text()}{'' if stderr else err.read_text()}")
+        return Outcome(code, out.read_text(), "" if stderr else err.read_text())
 
 
 def mistake_of(outcome: Outcome) -> str:

@@ -58,12 +58,20 @@ class Forked:
         env: its environment.
         log: the file for what it prints.
         errors: the file for what it writes to stderr; `log` if None.
+        stdin: the file that it reads; nothing by default.
     """
 
     def __init__(
-        self, command: list[str], *, cwd: Path, env: dict[str, str], log: Path, errors: Path | None = None
+        self,
+        command: list[str],
+        *,
+        cwd: Path,
+        env: dict[str, str],
+        log: Path,
+        errors: Path | None = None,
+        stdin: Path = Path(os.devnull),
     ) -> None:
-        arguments = (command, str(cwd), env, str(log), str(errors or log))
+        arguments = (command, str(cwd), env, str(stdin), str(log), str(errors or log))
         self._process = context.Process(target=_run, args=arguments)
         self._process.start()
 
@@ -90,15 +98,18 @@ class Forked:
         return self._process.exitcode
 
 
-def _run(command: list[str], cwd: str, env: dict[str, str], log: str, errors: str) -> None:
+def _run(command: list[str], cwd: str, env: dict[str, str], stdin: str, log: str, errors: str) -> None:
     os.setsid()
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(os.open(stdin, os.O_RDONLY | os.O_NOCTTY), 0)
     os.dup2(output, 1)
-    os.dup2(output if errors == log else os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+    os.dup2(
+        output if errors == log else os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOCTTY), 2
+    )
+    sys.stdin = os.fdopen(0)
     sys.stdout = os.fdopen(1, "w", buffering=1)
     sys.stderr = os.fdopen(2, "w", buffering=1)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # ignored under nohup, for one
