@@ -3,7 +3,6 @@
 import os
 import pty
 import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,12 +11,11 @@ import pytest
 import chatrack.assembly.copying
 from chatrack.errors import Unavailable
 from chatrack.sql import tables
-from tests.support.commands import CLEAN, EXECUTABLE, mistake_of, run
+from tests.support.commands import mistake_of, run, run_process
 from tests.support.copying import Configs, configs, copy
 from tests.support.crash import run_killed
 from tests.support.databases import SERVERS
 from tests.support.seed import OWNERS, contents, fill
-from tests.support.waiting import PROCESS_LIMIT
 
 
 @pytest.fixture
@@ -443,20 +441,18 @@ def test_a_database_that_goes_away_meanwhile_is_named_with_what_to_do(end, sourc
 def test_a_terminal_gets_a_progress_bar(source, bench):
     target = bench.write("b")
     master, slave = pty.openpty()
-    environ = {name: value for name, value in os.environ.items() if name not in CLEAN}
-    done = subprocess.run(
-        [str(EXECUTABLE), "copy", "--from", str(source), "--to", str(target)],
-        env={**environ, "TERM": "xterm"},
-        stdout=subprocess.PIPE,
-        stderr=slave,
-        timeout=PROCESS_LIMIT,
-        check=False,
+    done = run_process(
+        "copy",
+        *("--from", str(source), "--to", str(target)),
+        cwd=bench.folder,
+        env={"TERM": "xterm"},
+        stderr=Path(os.ttyname(slave)),
     )
     os.close(slave)
     shown = os.read(master, 100_000).decode()
     os.close(master)
-    assert done.returncode == 0, shown
+    assert done.code == 0, shown
     assert "copying" in shown
     assert "verifying" in shown
     assert re.search(r"(\d+)/\1\b", shown), "to the end"
-    assert done.stdout.decode().startswith("table")
+    assert done.out.startswith("table")

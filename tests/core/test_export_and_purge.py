@@ -16,7 +16,7 @@ from sqlalchemy import inspect, make_url, text
 
 from chatrack.clock import now, to_micros
 from chatrack.sql import Database
-from tests.support.commands import CLEAN, EXECUTABLE, Outcome, mistake_of, run, run_process
+from tests.support.commands import EXECUTABLE, Outcome, mistake_of, run, run_process
 from tests.support.databases import KINDS, new_database, new_store_database
 from tests.support.plugins import Site
 from tests.support.rows import config_of, counts, everything, fill, thread, todo, use
@@ -324,21 +324,10 @@ def at_a_terminal(answer: str, *args: str, cwd: Path) -> Outcome:
     main, other = pty.openpty()
     try:
         os.write(main, answer.encode())
-        environ = {name: value for name, value in os.environ.items() if name not in CLEAN}
-        done = subprocess.run(
-            [str(EXECUTABLE), *args],
-            cwd=cwd,
-            env=environ,
-            stdin=other,
-            capture_output=True,
-            text=True,
-            timeout=PROCESS_LIMIT,
-            check=False,
-        )
+        return run_process(*args, cwd=cwd, stdin=Path(os.ttyname(other)))
     finally:
         os.close(main)
         os.close(other)
-    return Outcome(done.returncode, done.stdout, done.stderr)
 
 
 def test_a_purge_asks_first_and_takes_no_for_an_answer(config, lite, tmp_path):
