@@ -1,11 +1,15 @@
-"""Contracts of `chatrack.testing`, run as an author runs them: in a new process, outside of this repository."""
+"""Contracts of `chatrack.testing`, run as an author runs them: with pytest, outside of this repository.
+
+The process is forked from one that has imported anyio and chatrack, and not `chatrack.testing`.
+"""
 
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+
+from tests.support.forked import Forked
 
 _LIMIT = 600
 
@@ -17,6 +21,7 @@ asyncio_default_test_loop_scope = session
 filterwarnings =
     error
     ignore:Direct usage of named widget classes is deprecated:DeprecationWarning
+    ignore:Module already imported so cannot be rewritten. anyio:pytest.PytestAssertRewriteWarning
 """
 
 
@@ -50,14 +55,11 @@ def run_contract(folder: Path, source: str, chosen: Iterable[str] = ()) -> Contr
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST")}
     options = ["-q", "-rA", "--tb=short", "--show-capture=no", "-p", "no:cacheprovider"]
     names = [f"{path.name}::{name}" for name in chosen]
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", *options, *names],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=_LIMIT,
-        check=False,
-    )
-    assert done.returncode in {0, 1}, done.stdout[-5000:] + done.stderr
-    return ContractRun(done.stdout)
+    log = folder / "log"
+    process = Forked([sys.executable, "-m", "pytest", *options, *names], cwd=folder, env=environment, log=log)
+    code = process.wait(_LIMIT)
+    if code is None:
+        process.kill()
+    output = log.read_text(encoding="utf-8")
+    assert code in {0, 1}, output[-5000:]
+    return ContractRun(output)
