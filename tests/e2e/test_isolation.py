@@ -10,8 +10,8 @@ import re
 import secrets
 import time
 import typing
-from collections.abc import AsyncIterator, Callable
-from itertools import permutations
+from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 import chatkit.types as wire
@@ -19,6 +19,7 @@ import httpx
 import jwt
 import msgspec
 import pytest
+import pytest_asyncio
 from litestar import Litestar
 from pydantic import BaseModel
 
@@ -28,18 +29,26 @@ from chatrack.ids import new_id
 from chatrack.plugins import discover
 from chatrack.testing.factories import context_of, file
 from tests.conftest import openai_config
-from tests.support.databases import store_tables
+from tests.fake_openai import serve as serve_upstream
+from tests.support.databases import KINDS, new_database, store_tables
+from tests.support.plugins import installed_site
 from tests.support.rows import Stored, stored
 from tests.support.serving import Chat, answer_of, errors_of, message, serving
 from tests.support.waiting import until_idle
+
+share_server = pytest.mark.asyncio(loop_scope="module")
+"""All tests of a database share one server."""
 
 SECRET = "the secret of the issuer, long enough"
 
 Owner: TypeAlias = tuple[str, str]
 """A tenant, and the id of a user."""
 
-USERS: list[Owner] = [("acme", "ada"), ("acme", "ada2"), ("ACME", "ada"), ("ACME", "ada2")]
+USERS: list[Owner] = [("acme", "ada"), ("acme", "ada2"), ("ACME", "ada2"), ("ACME", "ada")]
 """The same ids in both tenants, tenants that differ in case, and an id that begins with another one."""
+
+PAIRS = list(pairwise([*USERS, USERS[0]]))
+"""Intruders and owners: users who differ in the id alone or in the tenant alone, either way round."""
 
 DESK = '''
 from datetime import datetime
@@ -278,47 +287,64 @@ ACTIONS: dict[str, Callable[[str], dict[str, Any]]] = {"desk.finish": lambda tod
 """Every action, with the payload that names a todo of another user."""
 
 
-@pytest.fixture
-def site(site):
-    site.install_source("desk", DESK)
-    return site
+@pytest.fixture(scope="module", params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    """Every kind of database."""
+    return str(request.param)
 
 
-@pytest.fixture
-async def served(write_config, upstream, kind, store_url, site) -> AsyncIterator[Chat]:
+@pytest.fixture(scope="module")
+def store_url(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of an empty database of that kind."""
+    with new_database(kind, tmp_path_factory.mktemp("database")) as url:
+        yield url
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def served(kind: str, store_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Chat]:
     """A server with every shipped plugin that has tools, actions or routes; the client has no token."""
-    config = write_config(
-        openai_config(
-            upstream.url,
-            kind=kind,
-            store=store_tables(kind, store_url),
-            enabled=json.dumps(ENABLED),
-            tools='["todo_tools.*", "desk.*"]',
-            extra=f'[plugins.jwt_auth]\nsecret = "{SECRET}"\ntenant_claim = "org"\n',
-        )
-    )
-    async with serving(config) as chat:
-        yield chat
+    folder = tmp_path_factory.mktemp("served")
+    config = folder / "config.toml"
+    with pytest.MonkeyPatch.context() as patch, installed_site(folder / "site", patch) as site:
+        site.install_source("desk", DESK)
+        async with serve_upstream() as upstream:
+            config.write_text(
+                openai_config(
+                    upstream.url,
+                    kind=kind,
+                    store=store_tables(kind, store_url),
+                    enabled=json.dumps(ENABLED),
+                    tools='["todo_tools.*", "desk.*"]',
+                    extra=f'[plugins.jwt_auth]\nsecret = "{SECRET}"\ntenant_claim = "org"\n',
+                ),
+                encoding="utf-8",
+            )
+            async with serving(config) as chat:
+                yield chat
 
 
-@pytest.fixture
+@contextlib.asynccontextmanager
+async def client_of(user: Owner, served: Chat) -> AsyncIterator[Chat]:
+    """A client of a user."""
+    tenant, name = user
+    claims = {"sub": name, "org": tenant, "exp": time.time() + 3600}
+    headers = {"authorization": f"Bearer {jwt.encode(claims, SECRET, 'HS256')}"}
+    async with httpx.AsyncClient(
+        base_url=served.http.base_url, headers=headers, timeout=60, trust_env=False, verify=False
+    ) as http:
+        yield Chat(http, served.path, served.server)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def chats(served: Chat) -> AsyncIterator[dict[Owner, Chat]]:
     """A client of each user."""
     async with contextlib.AsyncExitStack() as stack:
-        found = {}
-        for tenant, user in USERS:
-            claims = {"sub": user, "org": tenant, "exp": time.time() + 3600}
-            headers = {"authorization": f"Bearer {jwt.encode(claims, SECRET, 'HS256')}"}
-            http = httpx.AsyncClient(
-                base_url=served.http.base_url, headers=headers, timeout=60, trust_env=False, verify=False
-            )
-            found[tenant, user] = Chat(await stack.enter_async_context(http), served.path, served.server)
-        yield found
+        yield {user: await stack.enter_async_context(client_of(user, served)) for user in USERS}
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def belongings(chats: dict[Owner, Chat]) -> dict[Owner, Belongings]:
-    """What each user has, all of it made through the server, as far as clients can."""
+    """What each user has, all of it made through the server, as far as clients can. All tests leave it there."""
     return {user: await settle_in(chat, user) for user, chat in chats.items()}
 
 
@@ -431,6 +457,7 @@ def test_every_request_type_and_every_id_in_it_is_attacked():
         assert (kind in WITHOUT_IDS) == (not expected), kind
 
 
+@share_server
 async def test_every_plugin_route_tool_and_action_is_attacked(served):
     for name, installed in discover().items():
         hooks = [
@@ -449,9 +476,10 @@ async def test_every_plugin_route_tool_and_action_is_attacked(served):
     assert set(served.server.assembly.actions) == set(ACTIONS)
 
 
+@share_server
 async def test_what_is_another_users_is_answered_like_what_does_not_exist(chats, belongings):
     before = await rows(next(iter(chats.values())))
-    for intruder, owner in permutations(USERS, 2):
+    for intruder, owner in PAIRS:
         chat, mine = chats[intruder], belongings[intruder]
         real, missing = attempts(belongings[owner], mine), attempts(nothing(), mine)
         for kind in real:
@@ -469,6 +497,7 @@ async def test_what_is_another_users_is_answered_like_what_does_not_exist(chats,
     assert await rows(chat) == before
 
 
+@share_server
 async def test_lists_have_only_what_is_ones_own(chats, belongings):
     for user, chat in chats.items():
         listed = (await chat.get("threads.list", limit=100))["data"]
@@ -481,22 +510,23 @@ async def test_lists_have_only_what_is_ones_own(chats, belongings):
         assert re.findall(r"todo_[0-9a-f]+", answer) == [own.todo]
 
 
+@share_server
 async def test_an_id_of_another_user_in_a_payload_or_an_argument_changes_nothing(chats, belongings):
-    for intruder, owner in permutations(USERS, 2):
+    for intruder, owner in PAIRS:
         chat, mine = chats[intruder], belongings[intruder]
         before = await rows(chat, besides=intruder)
 
-        def shown(text: str, todo: str) -> str:
-            assert todo in text
-            return text.replace(todo, "TODO")
-
-        for address, arguments in TOOLS.items():
-            answers = []
-            for todo in (belongings[owner].todo, nothing().todo):
-                call = f"call {address.rpartition('.')[2]} {json.dumps(arguments(todo))}"
-                answers.append(shown(answer_of(await chat.say(mine.thread, call)), todo))
-            assert "there is no todo" in answers[0], (address, answers)
-            assert answers[0] == answers[1]
+        answers = []
+        for todo in (belongings[owner].todo, nothing().todo):
+            # All tools in one turn.
+            calls = [
+                f"call {address.rpartition('.')[2]} {json.dumps(arguments(todo))}"
+                for address, arguments in TOOLS.items()
+            ]
+            answer = answer_of(await chat.say(mine.thread, "\n".join(calls)))
+            assert answer.count("there is no todo") == answer.count(todo) == len(TOOLS), answer
+            answers.append(answer.replace(todo, "TODO"))
+        assert answers[0] == answers[1]
         for action_type, payload in ACTIONS.items():
             events, answers = [], []
             for todo in (belongings[owner].todo, nothing().todo):
@@ -515,10 +545,15 @@ async def test_an_id_of_another_user_in_a_payload_or_an_argument_changes_nothing
         assert await rows(chat, besides=intruder) == before
 
 
-async def test_the_owner_reaches_with_the_same_requests_what_others_do_not(chats, belongings):
+@share_server
+async def test_the_owner_reaches_with_the_same_requests_what_others_do_not(served):
     # Otherwise the attempts would show nothing: they might be refused for another reason.
-    user = USERS[0]
-    chat, own = chats[user], belongings[user]
+    owner = ("acme", "owner")
+    async with client_of(owner, served) as chat:
+        await reach_all(chat, await settle_in(chat, owner))
+
+
+async def reach_all(chat: Chat, own: Belongings) -> None:
     for address, arguments in TOOLS.items():
         if address != "todo_tools.delete_todo":
             call = f"call {address.rpartition('.')[2]} {json.dumps(arguments(own.todo))}"
@@ -535,6 +570,7 @@ async def test_the_owner_reaches_with_the_same_requests_what_others_do_not(chats
     await until_idle(chat)
 
 
+@share_server
 async def test_without_valid_credentials_every_route_that_is_not_public_gives_401(served):
     claims = {"sub": "ada", "org": "acme", "exp": time.time() + 3600}
     bad = [
