@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from tests.fake_openai import serve as serve_upstream
 from tests.support.auth import install_who
@@ -15,6 +16,14 @@ from tests.support.plugins import Site, installed_site
 from tests.support.serving import Chat, serving
 
 pytest.register_assert_rewrite("tests.support.server_stores")  # tests that plugins' tests import
+
+# structlog's own choice shows the values of all variables with a traceback, which takes a second for each.
+structlog.configure(
+    processors=[
+        *structlog.get_config()["processors"][:-1],
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 
 @pytest.hookimpl(wrapper=True)
