@@ -8,6 +8,8 @@ import pytest
 from tests.conftest import openai_config
 from tests.support.serving import answer_of, errors_of, message, serving
 
+pytestmark = pytest.mark.usefixtures("made_tables")
+
 ROOT = "/v1"
 OPENAI, OTHER, GEMINI = "openai/fake-r", "other/fake-r", "gemini/fake-gemini3-r"
 
@@ -48,7 +50,7 @@ async def say(chat, thread, text, **options):
 
 @pytest.mark.parametrize(
     "models",
-    [[OPENAI], [OTHER], [OPENAI, GEMINI], [GEMINI, OPENAI]],
+    [[OPENAI, OTHER, GEMINI], [GEMINI, OTHER, OPENAI]],  # each API continues what the others began
     ids=" then ".join,
 )
 async def test_fifty_turns_are_stored_whole_and_the_early_results_are_still_seen(providers, models):

@@ -11,6 +11,9 @@ from tests.support.serving import answer_of, errors_of, is_delta, message, servi
 from tests.support.waiting import until, until_idle
 
 not_about_the_store = only_sqlite("nothing of it is in the store")
+kinds_store_it_alike = only_sqlite(
+    "every store passes the contract suite, and others of these tests use each kind"
+)
 
 
 @pytest.fixture(params=KINDS)
@@ -34,7 +37,7 @@ async def test_many_turns_are_stored_each_once_and_in_order(configure, api):
         assert len({item["id"] for item in items}) == 12
 
 
-@over_apis_and_stores
+@kinds_store_it_alike
 async def test_a_message_has_one_id_of_ours_from_its_first_event_to_its_last(configure, api):
     async with serving(configure(api=api)) as chat:
         thread, events = await chat.create("hello")
@@ -82,7 +85,7 @@ async def test_tool_calls_and_results_are_remembered_and_never_shown(configure, 
         assert shown == {"user_message", "workflow", "assistant_message"}
 
 
-@over_apis_and_stores
+@kinds_store_it_alike
 async def test_parallel_calls_keep_their_results(configure, api):
     async with serving(configure(api=api)) as chat:
         thread, events = await chat.create(
@@ -128,7 +131,7 @@ async def test_hanging_up_stops_the_model_and_keeps_the_partial_answer(configure
         assert "cancelled" in answer_of(events)
 
 
-@over_apis_and_stores
+@kinds_store_it_alike
 async def test_hanging_up_at_once_leaves_a_thread_that_takes_messages(configure, api):
     async with serving(configure(api=api, model="fake-h0")) as chat:
         async with chat.stream("threads.create", input=message("tell me")) as events:
@@ -139,7 +142,7 @@ async def test_hanging_up_at_once_leaves_a_thread_that_takes_messages(configure,
         assert not errors_of(await chat.say(thread, "echo: back"))
 
 
-@over_apis_and_stores
+@kinds_store_it_alike
 async def test_a_disconnect_lets_the_turn_go_on_when_it_is_configured_so(configure, upstream, api):
     async with serving(configure(api=api, model="fake-n50-h10", chat='on_disconnect = "continue"')) as chat:
         async with chat.stream("threads.create", input=message("tell me")) as events:
@@ -183,6 +186,7 @@ async def test_a_second_turn_in_a_busy_thread_is_a_409(configure, upstream):
         assert [item["type"] for item in await chat.items(thread)] == ["user_message", "assistant_message"]
 
 
+@kinds_store_it_alike
 async def test_a_rename_during_a_turn_stays(configure, upstream):
     async with serving(configure(model="fake-h1")) as chat:
         async with chat.stream("threads.create", input=message("tell me")) as events:
@@ -242,7 +246,7 @@ async def test_a_retry_replaces_the_old_answer_once_the_new_one_is_complete(conf
         assert answer_of(events) == "user:echo: first | assistant:first | user:history?"
 
 
-@over_apis_and_stores
+@kinds_store_it_alike
 async def test_a_retry_that_fails_leaves_the_old_answer(configure, api):
     async with serving(configure(api=api)) as chat:
         thread, _ = await chat.create("tell me")
@@ -302,6 +306,7 @@ async def test_a_running_answer_is_checkpointed(configure):
         await until_idle(chat)
 
 
+@kinds_store_it_alike
 async def test_the_history_window_drops_whole_turns_in_blocks(configure, upstream):
     async with serving(configure(chat="history_tokens = 1000")) as chat:
         thread, _ = await chat.create("echo: 0 " + "b" * 300)
@@ -330,6 +335,7 @@ async def test_the_first_message_names_the_thread(chat):
     assert len(title) <= 60
 
 
+@kinds_store_it_alike
 async def test_the_model_may_improve_the_title(configure, upstream):
     async with serving(configure(model="fake-h0", chat='titles = "model"')) as chat:
         async with chat.stream("threads.create", input=message("echo: Peeling oranges")) as stream:
@@ -378,6 +384,7 @@ async def test_deleting_a_thread_takes_everything_along_and_stops_its_turn(confi
                 ).scalar() == 0
 
 
+@kinds_store_it_alike
 async def test_a_thread_comes_with_its_oldest_items_and_pages_on_from_there(chat):
     thread, _ = await chat.create("echo: 0")
     for number in range(1, 13):
