@@ -125,6 +125,13 @@ def databases() -> Iterator[None]:
 
 
 @pytest.fixture
+def made_tables(tmp_path: Path) -> Iterator[None]:
+    """Put a SQLite file that has all tables and no rows where a config with `path = "chat.db"` finds it."""
+    with new_store_database("sqlite", tmp_path):
+        yield
+
+
+@pytest.fixture
 def store_url(kind: str, tmp_path: Path) -> Iterator[str]:
     """The URL of a database of that kind, with all tables and no rows."""
     with new_store_database(kind, tmp_path) as url:

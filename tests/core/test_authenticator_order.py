@@ -12,6 +12,8 @@ from tests.support.auth import assert_refused, auth_config, bearer, install_who,
 from tests.support.serving import serving
 from tests.support.tokens import SECRET, claims, token
 
+pytestmark = pytest.mark.usefixtures("made_tables")
+
 KEY = generate_api_key()
 KINDS = ("jwt_auth", "api_keys_auth", "session_auth", "signed_header_auth")
 SCHEMES = {"jwt_auth": "Bearer", "api_keys_auth": "Bearer", "signed_header_auth": "Chatrack-Signature"}

@@ -13,6 +13,8 @@ from chatrack.errors import StartupError
 from tests.support.commands import mistake_of, run
 from tests.support.serving import answer_of, errors_of, serving
 
+pytestmark = pytest.mark.usefixtures("made_tables")
+
 SECRET = "tok-never-to-be-seen"
 
 QUIET = agents.RunConfig(tracing_disabled=True)

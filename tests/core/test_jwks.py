@@ -19,7 +19,7 @@ from tests.support.waiting import until
 CONCURRENT = 30
 
 
-pytestmark = pytest.mark.usefixtures("who")
+pytestmark = pytest.mark.usefixtures("made_tables", "who")
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ from tests.support.auth import assert_refused, auth_config, bearer, install_who,
 from tests.support.serving import serving
 from tests.support.tokens import SECRET, claims, part, private_key, public_pem, token
 
+pytestmark = pytest.mark.usefixtures("made_tables")
+
 ISSUER, AUDIENCE = "https://issuer.example", "chatrack"
 HOUR = 3600
 

@@ -15,6 +15,8 @@ from tests.support.rows import stored
 from tests.support.serving import Chat, answer_of, errors_of, message, serving
 from tests.support.waiting import until_idle
 
+pytestmark = pytest.mark.usefixtures("made_tables")
+
 DOOR = '''
 import json
 from datetime import datetime

@@ -19,7 +19,7 @@ FOREIGN = "https://evil.example"
 ORDERS = [("jwt_auth", "session_auth"), ("session_auth", "jwt_auth")]
 
 
-pytestmark = pytest.mark.usefixtures("who")
+pytestmark = pytest.mark.usefixtures("made_tables", "who")
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ SCHEME = "Chatrack-Signature"
 USER, TIMESTAMP, SIGNATURE = "X-Chatrack-User", "X-Chatrack-Timestamp", "X-Chatrack-Signature"
 
 
-pytestmark = pytest.mark.usefixtures("who")
+pytestmark = pytest.mark.usefixtures("made_tables", "who")
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ from tests.conftest import openai_config
 from tests.support.plugins import installed_site
 from tests.support.serving import answer_of, errors_of, serving, text_of
 
+pytestmark = pytest.mark.usefixtures("made_tables")
+
 STAGE = '''
 from datetime import datetime
 
