@@ -1,7 +1,7 @@
 """Discovery of installed plugins: entry points of the group `chatrack`. None is imported."""
 
 from collections.abc import Mapping
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, entry_points
 
 import msgspec
 
@@ -39,14 +39,13 @@ def discover() -> Mapping[str, Installed]:
         PluginError: two distributions install a plugin with the same name.
     """
     installed: dict[str, Installed] = {}
+    identities: dict[Distribution | None, tuple[str, str]] = {None: ("unknown", "unknown")}
     for point in entry_points(group=GROUP):
-        dist = point.dist
-        plugin = Installed(
-            name=point.name,
-            distribution=dist.name if dist else "unknown",
-            version=dist.version if dist else "unknown",
-            entry_point=point,
-        )
+        if point.dist is not None and point.dist not in identities:
+            metadata = point.dist.metadata  # parsed at each access
+            identities[point.dist] = metadata["Name"], metadata["Version"]
+        distribution, version = identities[point.dist]
+        plugin = Installed(name=point.name, distribution=distribution, version=version, entry_point=point)
         other = installed.get(point.name)
         if other is not None and (other.distribution, other.entry_point.value) != (
             plugin.distribution,
