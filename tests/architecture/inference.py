@@ -121,11 +121,12 @@ class File:
             if not isinstance(node, ast.ClassDef):
                 continue
             types: dict[str, str] = {}
+            parameters = _parameters(node)
             for part in ast.walk(node):
                 if isinstance(part, ast.AnnAssign):
                     target, known = part.target, self.dotted(part.annotation)
                 elif isinstance(part, ast.Assign) and len(part.targets) == 1:
-                    target, known = part.targets[0], self._type_of_value(part.value, _parameters(node, part))
+                    target, known = part.targets[0], self._type_of_value(part.value, parameters.get(part, {}))
                 elif isinstance(part, FUNCTIONS):
                     target, known = ast.Name(part.name), self.dotted(part.returns)
                 else:
@@ -253,11 +254,15 @@ def _annotations(arguments: ast.arguments) -> dict[str, ast.expr | None]:
     }
 
 
-def _parameters(cls: ast.ClassDef, inner: ast.AST) -> dict[str, ast.expr | None]:
-    for function in cls.body:
-        if isinstance(function, FUNCTIONS) and inner in ast.walk(function):
-            return _annotations(function.args)
-    return {}
+def _parameters(cls: ast.ClassDef) -> dict[ast.AST, dict[str, ast.expr | None]]:
+    """Return the parameters of a class's methods, by the assignments in them."""
+    return {
+        part: _annotations(function.args)
+        for function in cls.body
+        if isinstance(function, FUNCTIONS)
+        for part in ast.walk(function)
+        if isinstance(part, ast.Assign)
+    }
 
 
 def _own_nodes(function: ast.AST) -> Iterator[ast.AST]:

@@ -3,6 +3,7 @@
 import re
 import sys
 import tomllib
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -29,10 +30,16 @@ def requirements(folder: Path) -> dict[str, str]:
     return {normalized(found[1]): found[2] for found in split if found is not None}
 
 
+@cache
+def installed_packages() -> Mapping[str, list[str]]:
+    """Return the distributions of each installed package."""
+    return packages_distributions()
+
+
 def distributions_of(package: str) -> set[str]:
     if package == "chatrack" or package.startswith("chatrack_"):
         return {normalized(package)}  # installed in place, which leaves no list of packages
-    return {normalized(name) for name in packages_distributions()[package]}
+    return {normalized(name) for name in installed_packages()[package]}
 
 
 def imported_packages(folder: Path) -> dict[str, str]:

@@ -6,6 +6,7 @@ import io
 import re
 import subprocess
 import tokenize
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -57,11 +58,22 @@ def text_of(path: Path) -> str:
         return ""  # not text
 
 
+def statements_in(block: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
+    """Yield the statements of a block, and those of the blocks in it."""
+    for statement in block:
+        yield statement
+        for name in ("body", "orelse", "finalbody"):
+            yield from statements_in(getattr(statement, name, ()))
+        for part in (*getattr(statement, "handlers", ()), *getattr(statement, "cases", ())):
+            yield from statements_in(part.body)
+
+
+@cache
 def docstrings_of(path: Path) -> list[tuple[int, str]]:
     """Return the docstrings of a file, those of attributes too, with their lines."""
     return [
         (node.lineno, node.value.value)
-        for node in ast.walk(tree_of(path))
+        for node in statements_in(tree_of(path).body)
         if isinstance(node, ast.Expr)
         and isinstance(node.value, ast.Constant)
         and isinstance(node.value.value, str)
