@@ -187,7 +187,9 @@ def log(caplog):
     structlog.configure(**before)
     root.handlers, root.level = handlers, level
     for name, number in levels.items():
-        logging.getLogger(name).setLevel(number)
+        logger = logging.getLogger(name)
+        if logger.level != number:  # setting it clears the caches of all loggers
+            logger.setLevel(number)
 
 
 def lines(log):

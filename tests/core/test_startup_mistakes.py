@@ -5,6 +5,7 @@ import json
 import socket
 import sqlite3
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -397,6 +398,15 @@ def folder(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def nothing_left_open() -> Iterator[None]:
+    """Let what a test leaves open complain in this test, once it is garbage."""
+    gc.freeze()  # what is there now need not be looked at again
+    yield
+    gc.collect()
+    gc.unfreeze()
+
+
 def write(folder: Path, text: str, name: str = "config.toml") -> Path:
     path = folder / name
     path.write_text(text, encoding="utf-8")
@@ -589,33 +599,33 @@ def test_an_address_from_the_command_line_is_checked_as_well(command, folder):
     assert "0.0.0.0" in mistake_of(start(command, path, "--host", "0.0.0.0"))
 
 
+@pytest.mark.usefixtures("nothing_left_open")
 @pytest.mark.parametrize("command", ["serve", "workers"])
 def test_a_port_in_use_is_one_plain_line_and_nothing_is_started(command, folder):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         path = write(folder, config())
         line = mistake_of(start(command, path, "--port", str(port)))
-        gc.collect()  # what was left open complains now, in this test
     assert "config.toml: server" in line
     assert str(port) in line
     assert [entry.name for entry in folder.iterdir()] == ["config.toml"]
 
 
+@pytest.mark.usefixtures("nothing_left_open")
 @pytest.mark.parametrize("command", ["serve", "workers"])
 def test_a_host_that_is_not_of_this_machine_is_one_plain_line(command, folder, site):
     site.install("door", AUTHENTICATOR)
     path = write(folder, config("door", server='host = "192.0.2.1"'))
     assert "192.0.2.1" in mistake_of(start(command, path))
-    gc.collect()  # what was left open complains now, in this test
 
 
+@pytest.mark.usefixtures("nothing_left_open")
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("case", ["below a file", "a folder", "not a database"])
 def test_a_database_file_that_cannot_be_opened_is_one_plain_line(command, case, folder):
     (folder / "file").write_text("This is a plain file, and it is long enough to have a header. " * 20)
     store = {"below a file": "file/chat.db", "a folder": ".", "not a database": "file"}[case]
     outcome = start(command, write(folder, config(store=f'path = "{store}"')))
-    gc.collect()  # what was left open complains now, in this test
     line = mistake_of(outcome)
     assert "sqlite_store" in line
     assert str(folder) in line
