@@ -75,6 +75,16 @@ def test_dependencies_of_core_point_one_way():
     assert not wrong
 
 
+def test_nothing_imports_the_contract_suites():
+    wrong = [
+        f"{relative(path)}:{imported.line}: {module} imports {imported.module}"
+        for module, path in MODULES.items()
+        for imported in imports_of(path)
+        if f"{imported.module}.".startswith("chatrack.testing.") and not module.startswith("chatrack.testing")
+    ]
+    assert not wrong
+
+
 def test_the_package_itself_imports_nothing_of_its_own_at_run_time():
     own = [
         imported
