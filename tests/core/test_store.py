@@ -23,7 +23,7 @@ from tests.support.rows import thread
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
 MINE = RequestContext(user=LOCAL_USER, request_id="req_test")
-HEAD = "0002"
+HEAD = "0003"
 
 
 @pytest.fixture(params=KINDS)

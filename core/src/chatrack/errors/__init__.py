@@ -15,16 +15,18 @@
     │   ├── ThreadBusy           409
     │   ├── PayloadTooLarge      413
     │   ├── UnsupportedMediaType 415
+    │   ├── TooManyRequests      429
     │   └── Unavailable          503
     ├── ModelFailure             a model did not answer as it should
     ├── ToolError                a tool cannot do what the model asked for
+    ├── TooManyTurns             a user may not run another turn now; nothing was stored
     └── LeaseLost                the turn no longer holds its thread; nothing was written
 
 Which of them a plugin raises:
 
 - any plugin, while it is loaded and started: `StartupError`, `ConfigError`
 - an authenticator: `Unauthenticated`, `Forbidden`
-- a store: `NotFound`, `ThreadBusy`, `LeaseLost`, `Unavailable`, `BadRequest`
+- a store: `NotFound`, `ThreadBusy`, `TooManyTurns`, `LeaseLost`, `Unavailable`, `BadRequest`
 - a model provider: `StartupError` from `get_model`, `ModelFailure` while the model answers
 - a tool: `ToolError`
 - an action or a route: any `RequestError`

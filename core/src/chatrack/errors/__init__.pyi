@@ -7,6 +7,7 @@ from .requests import MethodNotAllowed as MethodNotAllowed
 from .requests import PayloadTooLarge as PayloadTooLarge
 from .requests import RequestError as RequestError
 from .requests import ThreadBusy as ThreadBusy
+from .requests import TooManyRequests as TooManyRequests
 from .requests import Unauthenticated as Unauthenticated
 from .requests import Unavailable as Unavailable
 from .requests import UnsupportedMediaType as UnsupportedMediaType
@@ -16,4 +17,5 @@ from .startup import Stage as Stage
 from .startup import StartupError as StartupError
 from .stores import LeaseLost as LeaseLost
 from .stores import NotFound as NotFound
+from .stores import TooManyTurns as TooManyTurns
 from .tools import ToolError as ToolError

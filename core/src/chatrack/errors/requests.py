@@ -73,6 +73,38 @@ class UnsupportedMediaType(RequestError):
     title = "Unsupported Media Type"
 
 
+class TooManyRequests(RequestError):
+    """A limit is reached.
+
+    Args:
+        detail: which limit, and when to try again, in a sentence for the caller.
+        retry_after: seconds after which there is room again.
+        limit: the name of the limit in `[limits]`, for the headers `RateLimit` and `RateLimit-Policy`; None for other limits.
+        quota: how much the limit allows.
+        window: the seconds in which that is counted; None if it is not counted over time.
+        unit: what is counted, if not requests: a quota unit of the headers.
+    """
+
+    status = 429
+    title = "Too Many Requests"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        retry_after: int,
+        limit: str | None = None,
+        quota: int = 0,
+        window: int | None = None,
+        unit: str | None = None,
+    ) -> None:
+        self.limit = limit
+        self.quota = quota
+        self.window = window
+        self.unit = unit
+        super().__init__(detail, retry_after=retry_after)
+
+
 class Unavailable(RequestError):
     """The server cannot answer now: it is shutting down, or its database cannot be reached."""
 

@@ -165,6 +165,7 @@ class Store(chatkit.store.Store[RequestContext], ABC):
         items: Sequence[ItemRecord] = (),
         attachments: Sequence[Attachment] = (),
         after_interruption: Sequence[ItemRecord] = (),
+        max_turns: int | None = None,
     ) -> Lease:
         """Acquire the lease of a thread for a turn and write the turn's first items, in one transaction.
 
@@ -178,10 +179,13 @@ class Store(chatkit.store.Store[RequestContext], ABC):
             attachments: attachments of the user that are moved to this thread.
             after_interruption: items to write before `items` if the previous turn died. If that was a retry, its
                 uncommitted items are dropped instead.
+            max_turns: how many threads of the user may have a turn at the same time: leases that are held and have not
+                expired, this one too. Transactions that begin at the same time need not see each other. None for any number.
 
         Raises:
             NotFound: no such thread; or an attachment does not exist or belongs to another thread.
             ThreadBusy: another turn holds the lease, and it has not expired.
+            TooManyTurns: `max_turns` other threads of the user have a turn; nothing was stored.
         """
 
     @abstractmethod
@@ -317,6 +321,16 @@ class Store(chatkit.store.Store[RequestContext], ABC):
 
         Raises:
             NotFound: a turn belongs to another user; nothing was stored.
+        """
+
+    @abstractmethod
+    async def tokens_used(self, context: RequestContext, *, since: int, whole_tenant: bool = False) -> int:
+        """Return how many tokens the user's turns have used: input and output, as far as the providers reported them.
+
+        Args:
+            context: the request.
+            since: microseconds since 1970; older usage does not count (`UsageRecord.created_at`).
+            whole_tenant: whether the turns of all users of the user's tenant count.
         """
 
     @abstractmethod

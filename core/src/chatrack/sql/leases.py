@@ -5,11 +5,11 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import msgspec
-from sqlalchemy import BigInteger, Select, bindparam, select, tuple_, update
+from sqlalchemy import BigInteger, Select, bindparam, func, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import Insert
 
-from chatrack.errors import LeaseLost, NotFound, ThreadBusy
+from chatrack.errors import LeaseLost, NotFound, ThreadBusy, TooManyTurns
 from chatrack.interfaces.lease import Lease
 from chatrack.interfaces.user import User
 from chatrack.sql import reading
@@ -80,6 +80,17 @@ async def grant_new(
     lease = Lease(thread_id=thread_id, turn_id=turn_id, fence=1, user=user)
     await _store(connection, database, lease, seconds)
     return Grant(lease=lease, next_seq=1)
+
+
+async def require_fewer(connection: AsyncConnection, max_turns: int, *, thread_id: str, user: User) -> None:
+    """Refuse a turn if the user has `max_turns` in other threads; expired leases do not count.
+
+    Raises:
+        TooManyTurns: there are as many.
+    """
+    running = await connection.scalar(_COUNT_OTHERS, owner_values(user, thread=thread_id))
+    if running is not None and running >= max_turns:
+        raise TooManyTurns(f"user {user.id} has {running} other turns")
 
 
 async def find_held(connection: AsyncConnection, thread_id: str, turn_id: str, user: User) -> Lease | None:
@@ -180,6 +191,16 @@ async def release(connection: AsyncConnection, lease: Lease) -> None:
 
 _LEASE = select(leases.c.turn_id, leases.c.fence, leases.c.expires_at, now_millis().label("now")).where(
     leases.c.thread_id == bindparam("thread"), owned_by(leases)
+)
+_COUNT_OTHERS = (
+    select(func.count())
+    .select_from(leases)
+    .where(
+        owned_by(leases),
+        leases.c.turn_id.is_not(None),
+        leases.c.expires_at > now_millis(),
+        leases.c.thread_id != bindparam("thread"),
+    )
 )
 _RELEASE = (
     update(leases)

@@ -109,6 +109,7 @@ class SQLStore(Store):
         items: Sequence[ItemRecord] = (),
         attachments: Sequence[Attachment] = (),
         after_interruption: Sequence[ItemRecord] = (),
+        max_turns: int | None = None,
     ) -> Lease:
         user = context.user
         require_same_thread(thread_id, items, after_interruption)
@@ -120,6 +121,8 @@ class SQLStore(Store):
             grant = await take(
                 connection, self.database, thread_id=thread_id, turn_id=turn_id, user=user, seconds=seconds
             )
+            if max_turns is not None:
+                await lease_rows.require_fewer(connection, max_turns, thread_id=thread_id, user=user)
             opening_items = list(items)
             for attachment in attachments:
                 await attachment_rows.claim(connection, attachment, user)
@@ -274,6 +277,11 @@ class SQLStore(Store):
             await usage_rows.put(connection, self.database, records, user=context.user)
 
         await self.database.write(work)
+
+    async def tokens_used(self, context: RequestContext, *, since: int, whole_tenant: bool = False) -> int:
+        return await usage_rows.tokens_since(
+            self.database.fetch, since, user=context.user, whole_tenant=whole_tenant
+        )
 
     async def put_item(self, record: ItemRecord, context: RequestContext) -> None:
         async def work(connection: AsyncConnection) -> None:

@@ -67,6 +67,8 @@ leases = Table(
     Column("turn_id", String(64)),  # the one that holds the thread
     Column("fence", BigInteger, nullable=False),  # only ever grows
     Column("expires_at", BigInteger, nullable=False),  # milliseconds since 1970, on the database's clock
+    # Not by `expires_at`: every renewal would have to move the entry.
+    Index("chatrack_leases_by_owner", "tenant_id", "user_id", "turn_id"),
 )
 
 attachments = Table(
@@ -126,4 +128,5 @@ usage = Table(
     Column("created_at", BigInteger, nullable=False),  # microseconds since 1970
     PrimaryKeyConstraint("turn_id", "agent", "model"),
     Index("chatrack_usage_by_owner", "tenant_id", "user_id", "created_at"),
+    Index("chatrack_usage_by_tenant", "tenant_id", "created_at"),
 )

@@ -184,6 +184,7 @@ def read_calls(scene: Scene) -> dict[str, Call]:
         "load_history": lambda: store.load_history(thread, me, budget=1_000_000),
         "load_pauses": lambda: store.load_pauses(thread, me),
         "load_attachment": lambda: store.load_attachment(scene.files[0].id, me),
+        "tokens_used": lambda: store.tokens_used(me, since=0, whole_tenant=True),
     }
 
 
@@ -197,6 +198,7 @@ READS = frozenset(
         "page_items",
         "page_threads",
         "thread_with_items",
+        "tokens_used",
     }
 )
 

@@ -12,6 +12,7 @@ from chatrack.testing.paging import PagingContract
 from chatrack.testing.pauses import PausesContract
 from chatrack.testing.threads import ThreadsContract
 from chatrack.testing.turns import TurnsContract
+from chatrack.testing.user_limits import UserLimitsContract
 from chatrack.testing.withdrawal import WithdrawalContract
 
 
@@ -26,6 +27,7 @@ class StoreContract(
     TurnsContract,
     WithdrawalContract,
     PausesContract,
+    UserLimitsContract,
     CancellationContract,
 ):
     """Tests that every store has to pass.

@@ -85,7 +85,7 @@ class OwnedData:
         self.item = self.chat.item("one", self.lease)
         self.waiting = self.chat.item("two", self.lease)
         self.usage = UsageRecord(
-            turn_id=self.turn_id, agent="a", model="m", thread_id=self.chat.id, created_at=0
+            turn_id=self.turn_id, agent="a", model="m", thread_id=self.chat.id, input_tokens=1, created_at=0
         )
 
     async def save(self) -> "OwnedData":
@@ -275,5 +275,9 @@ def attempts(store: Store, owned: OwnedData, mine: Chat, lease: Lease) -> dict[s
             lambda: store.delete_attachment(owned.file.id, me),
             lambda: store.delete_attachment(owned.loose.id, me),
         ),
+        "tokens_used": [
+            Attempt(lambda: store.tokens_used(me, since=0), 0),
+            Attempt(lambda: store.tokens_used(context_of(new_user()), since=0, whole_tenant=True), 0),
+        ],
         "save_usage": [Attempt(lambda: store.save_usage([owned.usage], me), ANYTHING)],
     }
