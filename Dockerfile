@@ -8,7 +8,7 @@ WORKDIR /build
 COPY constraints.txt ./
 COPY core core
 COPY plugins plugins
-RUN pip install --no-cache-dir --root-user-action=ignore -c constraints.txt ./core ./plugins/* \
+RUN pip install --no-cache-dir --root-user-action=ignore -c constraints.txt './core[redis]' ./plugins/* \
     && rm -r /build
 
 WORKDIR /app

@@ -32,6 +32,7 @@ LAYERS = (
     "testing",  # what plugins' own tests use; nothing else imports it
     "hookspecs",
     "config",
+    "limits",  # knows the store's interface, and neither turns nor HTTP
     "plugins",
     "assembly",
     "chat.requests",

@@ -149,6 +149,7 @@ async def serving(config: Path, *, environ: dict[str, str] | None = None) -> Asy
     async with running(assembly):
         server = ChatrackServer(assembly)
         server.turns.open()
+        await assembly.limits.open(assembly.config.server.workers)
         with bind("127.0.0.1", 0, file=config.name) as sock:
             uvicorn_config = uvicorn.Config(
                 create_app(server),
@@ -173,4 +174,5 @@ async def serving(config: Path, *, environ: dict[str, str] | None = None) -> Asy
                 await server.turns.close()
                 process.should_exit = True
                 await task
+                await assembly.limits.close()
     await until_no_tasks(before)

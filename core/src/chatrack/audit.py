@@ -18,6 +18,7 @@ Event = Literal[
     "session_started",  # a token was exchanged for a cookie
     "session_ended",
     "refused",  # a request got 401 or 403
+    "throttled",  # an address sent so many invalid credentials that it gets 429; once a minute
     "thread_deleted",
     "tool_called",  # a tool that is limited to some roles
     "exported",

@@ -35,6 +35,7 @@ from chatrack.interfaces import (
     UserData,
     is_loopback,
 )
+from chatrack.limits import Limits
 from chatrack.plugins import HookResult, Installed, PluginManager, discover, load
 from chatrack.settings import Problems, did_you_mean
 
@@ -50,6 +51,7 @@ class Assembly(msgspec.Struct, frozen=True, kw_only=True):
         store_plugin: the name of the plugin that returned it.
         authenticators: the authenticators, in the order in which they are tried. Without any, every request is the local
             user's.
+        limits: refuses what is beyond `[limits]`.
         models: creates models.
         tools: the tools, by address.
         agents: the entry agents and all agents that they can reach by handoffs, by address.
@@ -72,6 +74,7 @@ class Assembly(msgspec.Struct, frozen=True, kw_only=True):
     store: Store
     store_plugin: str
     authenticators: Sequence[Authenticator]
+    limits: Limits
     models: ModelFactory
     tools: Mapping[str, Tool]
     agents: Mapping[str, BoundAgent]
@@ -173,9 +176,11 @@ def assemble(
     actions = collect_actions(plugins, database, problems)
     user_data = collect_user_data(plugins, database, problems)
     migrations = collect_migrations(plugins, database, problems)
+    limits = _limits(config, problems)
     _check_exposure(config, bool(authenticators), notes, problems)
     problems.raise_if_any()
     assert default_agent is not None
+    assert limits is not None
     return Assembly(
         config=config,
         installed=installed,
@@ -183,6 +188,7 @@ def assemble(
         store=store.value,
         store_plugin=store.plugin,
         authenticators=authenticators,
+        limits=limits,
         models=models,
         tools=tools.items(),
         agents=bound,
@@ -233,6 +239,14 @@ def _transcriber(models: ModelFactory, chat: ChatTable, problems: Problems) -> N
         return None
     try:
         return models.transcriber(chat.transcription_model, key="chat.transcription_model")
+    except ConfigError as error:
+        problems.add_error(error)
+        return None
+
+
+def _limits(config: Config, problems: Problems) -> Limits | None:
+    try:
+        return Limits(config.limits, file=config.source.file)
     except ConfigError as error:
         problems.add_error(error)
         return None

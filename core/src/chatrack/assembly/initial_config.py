@@ -28,7 +28,11 @@ domain_keys = {{ env = "CHATKIT_DOMAIN_KEY", default = [] }}
 log_level = {{ env = "LOG_LEVEL", default = "info" }}
 
 [chat]
-{chat}{tables}"""
+{chat}
+[limits]                                            # none by default
+requests = {{ env = "RATE_LIMIT_REQUESTS" }}          # of a user in `window` seconds
+window = {{ env = "RATE_LIMIT_WINDOW" }}
+{tables}"""
 
 _ENVIRONMENT = """\
 # Copy this file to `.env` beside config.toml. Variables of the process override these; an empty one counts as not
@@ -45,6 +49,10 @@ CHATKIT_DOMAIN_KEY=
 
 # debug, info, warning or error.
 LOG_LEVEL=
+
+# How many requests a user may send in how many seconds (60): no limit if the first one is empty.
+RATE_LIMIT_REQUESTS=
+RATE_LIMIT_WINDOW=
 {plugins}"""
 
 

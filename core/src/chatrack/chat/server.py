@@ -130,6 +130,13 @@ class ChatrackServer(ChatKitServer[RequestContext]):
         Raises:
             RequestError: the turn refused the request.
         """
+        limits = self.assembly.limits
+        token_budget = await limits.check_turn(
+            self.store,
+            context,
+            creates_thread=request.create is not None,
+            uses_models=handler.usage is not None,
+        )
         channel = EventChannel(self.assembly.config.server.stream_buffer)
         turn = Turn(
             request,
@@ -138,6 +145,8 @@ class ChatrackServer(ChatKitServer[RequestContext]):
             channel=channel,
             store=self.store,
             chat=self._chat,
+            limits=limits,
+            token_budget=token_budget,
             wait_for_thread=self.turns.wait_for_thread,
         )
         if self._cancel_on_disconnect:

@@ -27,8 +27,8 @@ def check(path: Path) -> None:
     from chatrack.http.app import create_app  # late: a config with mistakes is reported without loading them
 
     create_app(ChatrackServer(assembly))
-    states = asyncio.run(check_connections(assembly))
-    show(("what", "value"), list(_rows(path, assembly, states)))
+    states, limits = asyncio.run(_connect(assembly))
+    show(("what", "value"), [*_rows(path, assembly, states), ("limits", limits)])
     for note in assembly.notes:
         click.echo(f"note: {note}")
     if any(state.prevents_start for state in states):
@@ -41,6 +41,15 @@ def check(path: Path) -> None:
             ]
         )
     click.echo("The configuration is valid.")
+
+
+async def _connect(assembly: Assembly) -> tuple[list[TablesState], str]:
+    """Return the state of the tables, and what is limited."""
+    states = await check_connections(assembly)
+    try:
+        return states, await assembly.limits.describe()
+    finally:
+        await assembly.limits.close()
 
 
 def _rows(path: Path, assembly: Assembly, states: Iterable[TablesState]) -> Iterator[tuple[str, str]]:

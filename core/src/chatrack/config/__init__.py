@@ -1,6 +1,16 @@
 """config.toml: its tables, and reading it."""
 
 from chatrack.config.file import Config, load_config, read_document
-from chatrack.config.tables import AgentTable, ChatTable, ServerTable, ToolTable
+from chatrack.config.tables import AgentTable, ChatTable, LimitsTable, RoleLimits, ServerTable, ToolTable
 
-__all__ = ["AgentTable", "ChatTable", "Config", "ServerTable", "ToolTable", "load_config", "read_document"]
+__all__ = [
+    "AgentTable",
+    "ChatTable",
+    "Config",
+    "LimitsTable",
+    "RoleLimits",
+    "ServerTable",
+    "ToolTable",
+    "load_config",
+    "read_document",
+]

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from chatrack.config.tables import AgentTable, ChatTable, ServerTable, ToolTable
+from chatrack.config.tables import AgentTable, ChatTable, LimitsTable, ServerTable, ToolTable
 from chatrack.errors import ConfigError
 from chatrack.settings import Problems, Settings, Source, decode, load_source
 
@@ -16,6 +16,7 @@ class _File(Settings):
     enabled: list[str]
     server: ServerTable = ServerTable()
     chat: ChatTable = ChatTable()
+    limits: LimitsTable = LimitsTable()
     agents: dict[str, AgentTable] = {}
     tools: dict[str, ToolTable] = {}
     plugins: dict[str, dict[str, Any]] = {}
@@ -29,6 +30,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         enabled: the names of the enabled plugins, in order.
         server: `[server]`.
         chat: `[chat]`.
+        limits: `[limits]`.
         agents: `[agents.<name>]`.
         tools: `[tools.<name>]`.
         plugins: `[plugins.<name>]`, not decoded.
@@ -38,6 +40,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     enabled: list[str]
     server: ServerTable
     chat: ChatTable
+    limits: LimitsTable
     agents: dict[str, AgentTable]
     tools: dict[str, ToolTable]
     plugins: dict[str, dict[str, Any]]
@@ -101,6 +104,7 @@ def load_config(path: Path, environ: Mapping[str, str] | None = None) -> tuple[C
             enabled=list(dict.fromkeys(decoded.enabled)),
             server=decoded.server,
             chat=decoded.chat,
+            limits=decoded.limits,
             agents=decoded.agents,
             tools=decoded.tools,
             plugins=plugins,

@@ -1,4 +1,4 @@
-"""The tables `[server]`, `[chat]` and `[agents.<name>]`."""
+"""The tables of the core."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -25,6 +25,10 @@ PublicURL = Annotated[
 ]
 Positive = Annotated[int, msgspec.Meta(ge=1, le=_LARGEST)]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=_DAY)]
+Quota = Annotated[int, msgspec.Meta(ge=0, le=_LARGEST, description="an `int` >= 0, where 0 means no limit")]
+Tokens = Annotated[
+    int, msgspec.Meta(ge=0, le=10**15 - 1, description="an `int` >= 0, where 0 means no limit")
+]
 Origin = Annotated[
     str,
     msgspec.Meta(
@@ -120,6 +124,52 @@ class ChatTable(Settings):
     busy_wait: Seconds = 5.0
     lease: Annotated[float, msgspec.Meta(ge=1, le=30)] = 20.0
     checkpoint: Annotated[float, msgspec.Meta(ge=0.05, le=60)] = 0.75
+
+
+class RoleLimits(Settings):
+    """`[limits.roles.<role>]`: takes the place of the same settings of `[limits]` for users with a role.
+
+    Args:
+        requests: as in `[limits]`.
+        turns_per_user: as in `[limits]`.
+        threads_per_hour: as in `[limits]`.
+        tokens_per_day: as in `[limits]`.
+    """
+
+    requests: Quota | None = None
+    turns_per_user: Quota | None = None
+    threads_per_hour: Quota | None = None
+    tokens_per_day: Tokens | None = None
+
+
+class LimitsTable(Settings):
+    """`[limits]`: how much users and addresses may ask for. 0 means no limit.
+
+    Args:
+        requests: the requests of a user in `window`.
+        window: the seconds in which `requests` and `address_requests` are counted.
+        address_requests: the requests from an address in `window`, before it is known whose they are.
+        turns_per_user: the turns of a user at the same time.
+        threads_per_hour: the threads that a user may begin in an hour.
+        tokens_per_day: the tokens of a user from midnight to midnight UTC.
+        tenant_tokens_per_day: the same for all users of a tenant together.
+        auth_failures: the requests with invalid credentials from an address in a minute, before they get 429 instead of 401.
+        storage: the URL of the Redis in which all processes count together; each counts for itself if it is absent.
+        on_storage_error: whether requests are let through (`allow`) or get 503 (`deny`) while Redis cannot be reached.
+        roles: other values for users with a role.
+    """
+
+    requests: Quota = 0
+    window: Annotated[int, msgspec.Meta(ge=1, le=_DAY)] = 60
+    address_requests: Quota = 0
+    turns_per_user: Quota = 0
+    threads_per_hour: Quota = 0
+    tokens_per_day: Tokens = 0
+    tenant_tokens_per_day: Tokens = 0
+    auth_failures: Quota = 60
+    storage: Secret | None = None
+    on_storage_error: Literal["allow", "deny"] = "allow"
+    roles: dict[str, RoleLimits] = {}
 
 
 class AgentTable(Settings):

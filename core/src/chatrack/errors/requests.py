@@ -92,7 +92,7 @@ class TooManyRequests(RequestError):
         self,
         detail: str,
         *,
-        retry_after: int,
+        retry_after: int | None = None,
         limit: str | None = None,
         quota: int = 0,
         window: int | None = None,

@@ -36,7 +36,7 @@ def create_app(server: ChatrackServer) -> ASGIApp:
     return AccessLog(
         Litestar(
             route_handlers=[api_route(server), *health_routes(server), *plugin_routes],
-            guards=[auth_guard(assembly.authenticators, settings)],
+            guards=[auth_guard(assembly.authenticators, settings, assembly.limits)],
             exception_handlers={Exception: problem},
             cors_config=_cors(settings.cors_origins),
             openapi_config=None,
@@ -89,6 +89,6 @@ def _cors(origins: list[str]) -> CORSConfig | None:
         allow_credentials="*" not in origins,  # browsers refuse credentials together with "*"
         allow_methods=["GET", "POST", "PUT", "DELETE", "OPTIONS"],
         allow_headers=["Authorization", "Content-Type", "X-Domain-Key", "X-Requested-With"],
-        expose_headers=["X-Request-Id", "Retry-After"],
+        expose_headers=["X-Request-Id", "Retry-After", "RateLimit", "RateLimit-Policy"],
         max_age=600,
     )

@@ -16,12 +16,16 @@ from chatrack.config import ServerTable
 from chatrack.errors import Forbidden, Unauthenticated
 from chatrack.http.origins import Origins
 from chatrack.interfaces import LOCAL_USER, Access, Authenticator, User, host_of, is_id, is_loopback
+from chatrack.limits import Limits
 
 PUBLIC = "public"
 """The key of a route handler's `opt` that makes it public: `opt={"public": True}`."""
 
 DOMAIN_KEY = "domain_key"
 """The key of a route handler's `opt` that says that it asks for a domain key, if there are any."""
+
+UNLIMITED = "unlimited"
+"""The key of a route handler's `opt` that keeps it out of `[limits]`."""
 
 REASON = "chatrack.refusal"
 """The key in `scope["state"]` of why a request was refused, if its client is not told."""
@@ -34,14 +38,20 @@ Connection = ASGIConnection[Any, Any, Any, Any]
 Guard = Callable[[Connection, BaseRouteHandler], Coroutine[Any, Any, None]]
 
 
-def auth_guard(authenticators: Sequence[Authenticator], settings: ServerTable) -> Guard:
-    """Return the guard of every route that is not public.
+class _NoCredentials(Unauthenticated):
+    """The request has no credentials of any kind: nobody has guessed."""
 
-    It sets `user` and `auth` (the `Access`) of the request, or refuses it with 401 or 403.
+
+def auth_guard(authenticators: Sequence[Authenticator], settings: ServerTable, limits: Limits) -> Guard:
+    """Return the guard of all routes.
+
+    It sets `user` and `auth` (the `Access`) of requests to routes that are not public, or refuses them with 401 or 403;
+    and it refuses with 429 what is beyond the limits.
 
     Args:
         authenticators: the authenticators, in the order in which they are tried.
         settings: domain keys, origins, and whether anybody may come in if there is no authenticator.
+        limits: counts requests.
     """
     keys = [key.reveal().encode() for key in settings.domain_keys]
     schemes = dict.fromkeys(authenticator.scheme for authenticator in authenticators if authenticator.scheme)
@@ -50,7 +60,11 @@ def auth_guard(authenticators: Sequence[Authenticator], settings: ServerTable) -
     signed_in = _SignIns()
 
     async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
-        if handler.opt.get(PUBLIC) or _lists_methods(handler):
+        if _lists_methods(handler):
+            return
+        if not handler.opt.get(UNLIMITED):
+            await limits.check_address(address_of(connection))
+        if handler.opt.get(PUBLIC):
             return
         try:
             if keys and handler.opt.get(DOMAIN_KEY):
@@ -69,6 +83,8 @@ def auth_guard(authenticators: Sequence[Authenticator], settings: ServerTable) -
         except (Unauthenticated, Forbidden) as error:
             if isinstance(error, Unauthenticated):
                 connection.scope["state"][REASON] = error.detail
+                if not isinstance(error, _NoCredentials):
+                    await _count_failure(connection, limits)
                 # Which check failed would help those who forge credentials.
                 raise Unauthenticated("The request has no valid credentials.") from error
             raise
@@ -76,6 +92,7 @@ def auth_guard(authenticators: Sequence[Authenticator], settings: ServerTable) -
         connection.scope["user"] = user
         connection.scope["auth"] = access
         connection.scope["state"]["chatrack.log_fields"].update(tenant=user.tenant_id, user=user.id)
+        await limits.check_request(user)
 
     return guard
 
@@ -121,7 +138,22 @@ async def _authenticate(
             )
         _check_user(access.user)
         return access, authenticator
-    raise Unauthenticated("no credentials")
+    raise _NoCredentials("no credentials")
+
+
+async def _count_failure(connection: Connection, limits: Limits) -> None:
+    """Refuse invalid credentials with 429 instead of 401 if many came from the same address.
+
+    Raises:
+        TooManyRequests: many did.
+    """
+    beyond = await limits.count_failure(address_of(connection))
+    if beyond is None:
+        return
+    refusal, is_first = beyond
+    if is_first:  # a line for each would fill the disk
+        record("throttled", connection, reason="too many invalid credentials")
+    raise refusal
 
 
 def _check_user(user: User) -> None:

@@ -11,7 +11,7 @@ from litestar.response.base import ASGIResponse
 import chatrack
 from chatrack.chat.server import ChatrackServer
 from chatrack.errors import RequestError
-from chatrack.http.auth_guard import PUBLIC
+from chatrack.http.auth_guard import PUBLIC, UNLIMITED
 
 _STORE_TIMEOUT = 2.0
 """Seconds that the store has to answer."""
@@ -24,11 +24,11 @@ def health_routes(server: ChatrackServer) -> list[HTTPRouteHandler]:
         server: the server whose state is reported.
     """
 
-    @get("/health", opt={PUBLIC: True})
+    @get("/health", opt={PUBLIC: True, UNLIMITED: True})
     async def health() -> ASGIResponse:
         return _answer(200, {"status": "ok"})
 
-    @get("/ready", opt={PUBLIC: True})
+    @get("/ready", opt={PUBLIC: True, UNLIMITED: True})
     async def ready() -> ASGIResponse:
         store = "ok"
         try:

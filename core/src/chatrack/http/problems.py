@@ -16,6 +16,7 @@ from chatrack.errors import (
     NotFound,
     PayloadTooLarge,
     RequestError,
+    TooManyRequests,
     Unauthenticated,
 )
 from chatrack.http.auth_guard import REASON, record
@@ -28,7 +29,11 @@ _OF_STATUS: Mapping[int, type[RequestError]] = {
     404: NotFound,
     405: MethodNotAllowed,
     413: PayloadTooLarge,
+    429: TooManyRequests,
 }
+_QUOTA_EXCEEDED = "https://iana.org/assignments/http-problem-types#quota-exceeded"
+"""The type of problem that draft-ietf-httpapi-ratelimit-headers-11 defines, as it does the headers."""
+
 _AUDITED = {401, 403}
 _DETAILS = {
     404: "There is no such route.",
@@ -56,7 +61,7 @@ def problem(request: Request[Any, Any, Any], error: Exception) -> Response[bytes
     if refusal.status in _AUDITED:
         reason = request.scope["state"].get(REASON, refusal.detail)
         record("refused", request, user=request.scope.get("user"), status=refusal.status, reason=reason)
-    body = {
+    body: dict[str, Any] = {
         "type": "about:blank",
         "title": refusal.title,
         "status": refusal.status,
@@ -68,6 +73,10 @@ def problem(request: Request[Any, Any, Any], error: Exception) -> Response[bytes
     headers: dict[str, str] = {"cache-control": "no-store"}
     if refusal.retry_after is not None:
         headers["retry-after"] = str(refusal.retry_after)
+    if isinstance(refusal, TooManyRequests) and refusal.limit is not None:
+        body["type"] = _QUOTA_EXCEEDED
+        body["violated-policies"] = [refusal.limit]
+        headers.update(_rate_limit_headers(refusal))
     if isinstance(error, HTTPException) and error.headers:
         headers.update({name.lower(): value for name, value in error.headers.items()})
     if refusal.status == 401:
@@ -78,6 +87,16 @@ def problem(request: Request[Any, Any, Any], error: Exception) -> Response[bytes
         media_type="application/problem+json",
         headers=headers,
     )
+
+
+def _rate_limit_headers(refusal: TooManyRequests) -> dict[str, str]:
+    """Return the limit that is reached, in the form of draft-ietf-httpapi-ratelimit-headers-11."""
+    policy = f'"{refusal.limit}";q={refusal.quota}'
+    if refusal.unit is not None:
+        policy += f';qu="{refusal.unit}"'
+    if refusal.window is not None:
+        policy += f";w={refusal.window}"
+    return {"ratelimit-policy": policy, "ratelimit": f'"{refusal.limit}";r=0;t={refusal.retry_after}'}
 
 
 def _refusal(error: Exception) -> RequestError | None:

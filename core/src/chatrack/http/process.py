@@ -102,12 +102,14 @@ async def _serve(
         if assembly.config.server.audit_log is not None:
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, audit.reopen)
         try:
+            await assembly.limits.open(assembly.config.server.workers)
             process = _Server(config, server, sock, on_ready)
             if parent_pipe is not None:
                 process.stop_with(parent_pipe)
             await process.serve(sockets=[sock])
         finally:
             await server.turns.close()
+            await assembly.limits.close()
 
 
 async def _not_yet(scope: object, receive: object, send: object) -> None:

@@ -73,6 +73,7 @@ class AgentHandler(TurnHandler):
 
         Raises:
             ModelFailure: a model failed.
+            TooManyRequests: the agent would need more tokens than are left.
         """
         created = session.request.create
         if created is not None and self._titles is not None:
@@ -81,6 +82,7 @@ class AgentHandler(TurnHandler):
         converter = EventConverter(session.thread_id, self._resolver, self._chat, writer.provider_metadata)
         fast_path = DeltaFastPath(lambda event: writer.send_delta(converter.text_delta(event)))
         DELTA_FAST_PATH.set(fast_path)
+        self.usage.budget = session.token_budget
         history = ThreadHistory(self._store, self._chat.history_tokens, session)
         items = await history.load()
         agent = self._resolver.default_agent.agent

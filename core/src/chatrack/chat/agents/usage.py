@@ -9,6 +9,7 @@ from agents import Agent, ModelResponse, RunContextWrapper, RunHooks
 from chatrack.chat.agents.resolver import AgentResolver
 from chatrack.clock import now, to_micros
 from chatrack.interfaces import TurnContext, UsageRecord
+from chatrack.limits import TokenBudget
 
 
 class _Count(msgspec.Struct):
@@ -32,10 +33,15 @@ class UsageTracker(RunHooks[TurnContext]):
         self._resolver = resolver
         self._on_response = on_response
         self._counts: dict[tuple[str, str], _Count] = {}
+        self._tokens = 0
+        self.budget: TokenBudget | None = None
+        """What the run may use; it is checked before each call of a model, so that an answer is never cut off at its end."""
 
     async def on_llm_start(
         self, context: RunContextWrapper[TurnContext], agent: Agent[Any], system_prompt: Any, input_items: Any
     ) -> None:
+        if self.budget is not None:
+            self.budget.check(self._tokens)
         self._count(agent).requests += 1
 
     async def on_llm_end(
@@ -46,6 +52,7 @@ class UsageTracker(RunHooks[TurnContext]):
         usage = response.usage
         if not usage.total_tokens:
             return  # the provider reported none
+        self._tokens += usage.input_tokens + usage.output_tokens
         tokens = {
             "input_tokens": usage.input_tokens,
             "cached_tokens": usage.input_tokens_details.cached_tokens or 0,

@@ -9,6 +9,7 @@ import structlog
 from chatrack.chat.turns.request import TurnRequest
 from chatrack.chat.turns.writer import TurnWriter
 from chatrack.interfaces import RequestContext, TurnContext
+from chatrack.limits import TokenBudget
 
 
 class TurnSession:
@@ -20,6 +21,7 @@ class TurnSession:
         request: what it asks for.
         writer: stores and sends what happens.
         log: the turn's logger.
+        token_budget: what the turn may use of tokens; None if that is not limited.
     """
 
     def __init__(
@@ -30,12 +32,14 @@ class TurnSession:
         request: TurnRequest,
         writer: TurnWriter,
         log: structlog.stdlib.BoundLogger,
+        token_budget: TokenBudget | None = None,
     ) -> None:
         self.turn_id = turn_id
         self.context = context
         self.request = request
         self.writer = writer
         self.log = log
+        self.token_budget = token_budget
         self.spawned: list[asyncio.Task[None]] = []
         """Tasks that may outlive the turn, but not the server."""
 

@@ -22,6 +22,7 @@ from chatrack.errors import ChatrackError, LeaseLost, ThreadBusy, Unavailable
 from chatrack.ids import new_id
 from chatrack.interfaces import Lease, RequestContext, Store, UsageRecord
 from chatrack.interfaces.records import item_to_record
+from chatrack.limits import Limits, TokenBudget
 
 CancelReason = Literal["disconnected", "shutdown", "lost"]
 Outcome = Literal["completed", "cancelled", "failed", "lost", "refused"]
@@ -48,6 +49,8 @@ class Turn:
         channel: where events are sent.
         store: where the thread is.
         chat: the settings `[chat]`.
+        limits: how many turns the user may have.
+        token_budget: what the turn may use of tokens; None if that is not limited.
         wait_for_thread: waits until the thread may be free, at most the given seconds.
     """
 
@@ -60,6 +63,8 @@ class Turn:
         channel: EventChannel,
         store: Store,
         chat: ChatTable,
+        limits: Limits,
+        token_budget: TokenBudget | None,
         wait_for_thread: "Callable[[Turn, float], Awaitable[None]]",
     ) -> None:
         self.id = new_id("turn")
@@ -88,6 +93,8 @@ class Turn:
         self._channel = channel
         self._store = store
         self._chat = chat
+        self._limits = limits
+        self._token_budget = token_budget
         self._wait_for_thread = wait_for_thread
         self._work_task: asyncio.Task[None] | None = None
 
@@ -164,6 +171,7 @@ class Turn:
                     request=self._request,
                     writer=writer,
                     log=self.log,
+                    token_budget=self._token_budget,
                 )
                 events = await self._handler.prepare(session)
             except Exception:
@@ -185,16 +193,18 @@ class Turn:
             if self.cancel_reason == "shutdown":
                 raise Unavailable(RESTARTING, retry_after=5)
             try:
-                return await self._store.begin_turn(
-                    self.thread_id,
-                    self._context,
-                    turn_id=self.id,
-                    seconds=self._chat.lease,
-                    create=request.create,
-                    items=[item_to_record(item, turn_id=self.id) for item in request.items],
-                    attachments=request.attachments,
-                    after_interruption=[marker],
-                )
+                async with self._limits.beginning(self._context.user) as max_turns:
+                    return await self._store.begin_turn(
+                        self.thread_id,
+                        self._context,
+                        turn_id=self.id,
+                        seconds=self._chat.lease,
+                        create=request.create,
+                        items=[item_to_record(item, turn_id=self.id) for item in request.items],
+                        attachments=request.attachments,
+                        after_interruption=[marker],
+                        max_turns=max_turns,
+                    )
             except ThreadBusy:
                 if self.cancel_reason is not None or loop.time() >= deadline:
                     raise
