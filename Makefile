@@ -33,7 +33,7 @@ format: $(INSTALLED)
 
 # All of them, even if one misses a target.
 bench: $(INSTALLED)
-	@code=0; for module in "bench $(BENCH_ARGS)" bench.stores bench.tokens; do \
+	@code=0; for module in "bench $(BENCH_ARGS)" bench.stores bench.tokens bench.limits; do \
 		$(VENV)/bin/python -m $$module || code=1; \
 	done; exit $$code
 
