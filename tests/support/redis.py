@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import shutil
+import signal
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -68,6 +69,11 @@ class OwnRedis:
             return False
 
         await until(answers)
+
+    def pause(self) -> None:
+        """Let it keep its connections, and answer nothing any more."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
 
     async def stop(self) -> None:
         """Kill it, and wait until it has ended."""

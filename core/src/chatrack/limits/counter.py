@@ -158,6 +158,7 @@ class Counter:
         from redis.asyncio import BlockingConnectionPool
         from redis.asyncio.retry import Retry
         from redis.backoff import NoBackoff
+        from redis.exceptions import ConnectionError as ConnectionBroken
 
         url = self._url.reveal()
         self._pool = BlockingConnectionPool.from_url(
@@ -166,8 +167,8 @@ class Counter:
             timeout=TIMEOUT,
             socket_timeout=TIMEOUT,
             socket_connect_timeout=TIMEOUT,
-            # Once, because an idle connection may have been closed since it was used.
-            retry=Retry(NoBackoff(), 1),
+            # Once, because an idle connection may have been closed since it was used. Not if Redis is silent.
+            retry=Retry(NoBackoff(), 1, supported_errors=(ConnectionBroken,)),
         )
         return RedisStorage(
             f"async+{url}",

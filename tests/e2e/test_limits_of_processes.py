@@ -1,4 +1,4 @@
-"""Limits of several processes: exact with Redis, and without it each process says that it counts for itself."""
+"""Limits of several processes: exact with Redis, and without it each process says that it counts for itself. Turns are counted in the database."""
 
 import asyncio
 import secrets
@@ -14,10 +14,10 @@ from tests.support.auth import list_threads
 from tests.support.databases import only_sqlite
 from tests.support.process import START
 from tests.support.redis import own_redis, require_redis
-from tests.support.serving import serving
+from tests.support.serving import message, serving
 from tests.support.waiting import until
 
-pytestmark = only_sqlite("requests are not counted in the store")
+counted_elsewhere = only_sqlite("requests are not counted in the store")
 
 SECRET = "the secret of the issuer, long enough"
 CLIENTS = 32
@@ -32,8 +32,9 @@ def sign(user):
 
 @pytest.fixture
 def limited(configure):
-    def configure_limited(lines):
+    def configure_limited(lines, **options):
         return configure(
+            **options,
             enabled='["sqlite_store", "openai_provider", "todo_tools", "jwt_auth"]',
             extra=f'[plugins.jwt_auth]\nsecret = "{SECRET}"\n[limits]\n{lines}',
         )
@@ -41,6 +42,7 @@ def limited(configure):
     return configure_limited
 
 
+@counted_elsewhere
 async def test_four_processes_together_allow_as_many_requests_as_one(limited, started):
     config = limited(f'requests = {QUOTA}\nwindow = 3600\nstorage = "{require_redis()}"')
     servers = [started.spawn(config) for _ in range(4)]
@@ -63,6 +65,7 @@ async def test_four_processes_together_allow_as_many_requests_as_one(limited, st
         server.assert_clean()
 
 
+@counted_elsewhere
 async def test_without_redis_every_worker_says_that_it_counts_for_itself(limited, started):
     server = started.spawn(limited("requests = 5"), "--workers", "2")
     await until(lambda: server.log().count("limits are per process") >= 2, START, server.log)
@@ -71,6 +74,7 @@ async def test_without_redis_every_worker_says_that_it_counts_for_itself(limited
     server.assert_clean("limits are per process")
 
 
+@counted_elsewhere
 @pytest.mark.parametrize(("on_error", "status"), [("allow", 200), ("deny", 503)])
 async def test_redis_may_go_away_and_come_back(limited, tmp_path, monkeypatch, on_error, status):
     monkeypatch.setattr(counter, "RETRY_INTERVAL", 0.05)
@@ -108,6 +112,35 @@ async def test_redis_may_go_away_and_come_back(limited, tmp_path, monkeypatch, o
                 assert len(logged("limits storage unavailable")) == 1
 
 
+@counted_elsewhere
+async def test_no_request_waits_for_a_redis_that_is_silent_but_the_first(limited, tmp_path, monkeypatch):
+    monkeypatch.setattr(counter, "TIMEOUT", 0.2)
+    monkeypatch.setattr(counter, "RETRY_INTERVAL", 3600)
+    async with (
+        own_redis(tmp_path) as redis,
+        serving(limited(f'requests = 1\nstorage = "{redis.url}"')) as chat,
+    ):
+        asked = []
+        original = counter.Counter._ask
+
+        async def ask(self, question):
+            async def noted():
+                asked.append(1)
+                return await question()
+
+            return await original(self, noted)
+
+        monkeypatch.setattr(counter.Counter, "_ask", ask)
+        redis.pause()
+        with capture_logs() as logs:
+            responses = [await list_threads(chat.http, sign("alice")) for _ in range(5)]
+        assert {response.status_code for response in responses} == {200}
+        assert len(asked) == 1
+        [outage] = [entry for entry in logs if entry["event"] == "limits storage unavailable"]
+        assert outage["reason"] == "TimeoutError"
+
+
+@counted_elsewhere
 async def test_a_server_starts_without_its_redis_and_says_so_once(limited, tmp_path):
     async with own_redis(tmp_path) as redis:
         await redis.stop()
@@ -119,3 +152,31 @@ async def test_a_server_starts_without_its_redis_and_says_so_once(limited, tmp_p
         [outage] = [entry for entry in logs if entry["event"] == "limits storage unavailable"]
         assert outage["counted"] == f"in Redis at 127.0.0.1:{redis.port}"
         assert "geheim" not in str(logs)
+
+
+@pytest.mark.parametrize(("kind", "most"), [("sqlite", 2), ("postgresql", 3)])
+async def test_two_servers_count_the_turns_of_a_user_together(limited, started, provider, most):
+    """Over SQLite exactly: transactions come one after the other. Elsewhere one more may begin at the same moment."""
+    config = limited("turns_per_user = 2", model="fake-h2")
+    servers = [started.spawn(config) for _ in range(2)]
+    for server in servers:
+        await server.ready()
+    headers = sign("alice")
+    body = {"type": "threads.create", "params": {"input": message("hello")}}
+
+    async def begin(number):
+        async with servers[number % 2].http() as http:
+            return (await http.post("/chatkit/api", json=body, headers=headers)).status_code
+
+    tries = [asyncio.create_task(begin(number)) for number in range(12)]
+    await until(lambda: sum(task.done() for task in tries) >= 12 - most)
+    await provider.until("started", 1)
+    # Those that run are held back by their model, so all that are done were refused.
+    assert {task.result() for task in tries if task.done()} == {429}
+    late = [await begin(number) for number in range(2)]
+    assert late == [429, 429]
+    await provider.release()
+    statuses = Tally(await asyncio.gather(*tries))
+    assert 2 <= statuses[200] <= most
+    assert statuses[200] + statuses[429] == 12
+    assert await begin(0) == 200
