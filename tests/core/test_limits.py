@@ -391,6 +391,32 @@ async def test_a_turn_that_passes_the_limit_is_stopped_in_order(limited, upstrea
         assert upstream.state.requests > 1
 
 
+async def test_a_delta_takes_no_step(limited, monkeypatch):
+    steps = Tally()
+    for owner, name in (
+        (counter.Counter, "wait_for"),
+        (tokens_of_days.TokenBudget, "check"),
+        (LimitsByRole, "limits_for"),
+    ):
+        original = getattr(owner, name)
+
+        def counted(self, *args, original=original, name=name):
+            steps[name] += 1
+            return original(self, *args)
+
+        monkeypatch.setattr(owner, name, counted)
+    lines = "requests = 9\nthreads_per_hour = 9\nturns_per_user = 9\ntokens_per_day = 1000000"
+    taken = []
+    for model in ("fake-n2", "fake-n200"):
+        async with serving(limited(lines, model=model)) as chat:
+            steps.clear()
+            response = await as_user(chat, "alice").begin()
+            taken.append(dict(steps))
+            assert response.text.count("text_delta") == int(model.removeprefix("fake-n"))
+    assert taken[0] == taken[1]
+    assert taken[0]["check"] == 2  # before the turn, and before its only call of a model
+
+
 async def test_what_a_turn_uses_after_midnight_counts_for_the_new_day(today):
     class Store:
         async def tokens_used(self, context, *, since, whole_tenant=False):
