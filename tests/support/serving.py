@@ -158,6 +158,8 @@ async def serving(config: Path, *, environ: dict[str, str] | None = None) -> Asy
                 lifespan="off",
                 log_config=None,
                 access_log=False,
+                server_header=False,
+                proxy_headers=False,
                 timeout_keep_alive=3600,
             )
             process = uvicorn.Server(uvicorn_config)

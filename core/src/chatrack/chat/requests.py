@@ -49,7 +49,7 @@ def parse_request(body: bytes) -> Request:
     except msgspec.DecodeError as error:
         raise BadRequest(f"The body is not valid JSON: {error}.") from error
     except RecursionError as error:
-        raise BadRequest("The body is nested too deeply.") from error
+        raise _too_deep() from error
     except UnicodeDecodeError as error:
         raise BadRequest("The body is not UTF-8 text.") from error
     _check_shape(data)
@@ -70,7 +70,11 @@ def parse_request(body: bytes) -> Request:
         field = ".".join(str(part)[:40] for part in first["loc"])
         raise BadRequest(f"{field}: {first['msg']}.", field=field) from error
     except RecursionError as error:
-        raise BadRequest("The body is nested too deeply.") from error
+        raise _too_deep() from error
+
+
+def _too_deep() -> BadRequest:
+    return BadRequest(f"The body is nested too deeply: at most {_MAX_DEPTH} levels are accepted.")
 
 
 def _check_shape(data: object) -> None:
@@ -91,7 +95,7 @@ def _check_shape(data: object) -> None:
         if not level:
             break
     else:
-        raise BadRequest("The body is nested too deeply.")
+        raise _too_deep()
     params = data.get("params") if isinstance(data, dict) else None
     if not isinstance(params, dict):
         return

@@ -1,5 +1,6 @@
 """The tables of the core."""
 
+import ipaddress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -29,6 +30,13 @@ Quota = Annotated[int, msgspec.Meta(ge=0, le=_LARGEST, description="an `int` >= 
 Tokens = Annotated[
     int, msgspec.Meta(ge=0, le=10**15 - 1, description="an `int` >= 0, where 0 means no limit")
 ]
+Host = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^((\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*)$",
+        description='a host without a port, such as "chat.example.com", "*.example.com" or "::1"',
+    ),
+]
 Origin = Annotated[
     str,
     msgspec.Meta(
@@ -51,6 +59,8 @@ class ServerTable(Settings):
         secret_key: the secret, or a list of them, that signing and encryption keys are derived from: the first one signs,
             all of them verify. If it is absent, one is generated into `data/secret_key` when it is first needed.
         allow_anonymous: without an authenticator, whether any address may be listened on; all callers are then one user.
+        trusted_proxies: addresses and networks of the proxies that `X-Forwarded-For` is believed from; it is ignored otherwise.
+        allowed_hosts: the hosts that the `Host` header may name, such as `chat.example.com` or `*.example.com`; any if empty.
         domain_keys: the keys that a page may send as `X-Domain-Key`; none is required if the list is empty.
         max_body: the largest JSON body, in bytes.
         heartbeat: seconds without an event after which a stream sends a comment.
@@ -72,6 +82,8 @@ class ServerTable(Settings):
     public_url: PublicURL | None = None
     secret_key: Annotated[list[Secret], ONE_OR_LIST] = []
     allow_anonymous: bool = False
+    trusted_proxies: list[str] = []
+    allowed_hosts: list[Host] = []
     domain_keys: list[Secret] = []
     max_body: Annotated[int, msgspec.Meta(ge=1024, le=_LARGEST)] = 1_048_576
     heartbeat: Annotated[float, msgspec.Meta(gt=0, le=_DAY)] = 15.0
@@ -86,6 +98,11 @@ class ServerTable(Settings):
             raise ValueError(f"secret_key: a secret must have {MIN_SECRET_KEY} bytes or more")
         if not all(self.domain_keys):  # every request without the header would have the empty one
             raise ValueError("domain_keys: a key must not be empty")
+        for network in self.trusted_proxies:
+            try:
+                ipaddress.ip_network(network)
+            except ValueError as error:
+                raise ValueError(f"trusted_proxies: {error}") from error
 
 
 class ChatTable(Settings):

@@ -45,6 +45,8 @@ def api_route(server: ChatrackServer) -> HTTPRouteHandler:
         media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media != "application/json":
             raise UnsupportedMediaType("The body must be sent as application/json.")
+        if request.headers.get("content-encoding", "identity").lower() != "identity":
+            raise UnsupportedMediaType("The body must not be compressed.")
         log_fields = request.scope["state"]["chatrack.log_fields"]
         try:
             body = await _read(request, settings.max_body)

@@ -9,6 +9,7 @@ from litestar.types import ASGIApp
 from chatrack.assembly import Assembly
 from chatrack.chat.server import ChatrackServer
 from chatrack.http.access import AccessLog
+from chatrack.http.allowed_hosts import AllowedHosts
 from chatrack.http.api import api_route
 from chatrack.http.auth_guard import auth_guard
 from chatrack.http.health import health_routes
@@ -33,17 +34,19 @@ def create_app(server: ChatrackServer) -> ASGIApp:
     settings = assembly.config.server
     _check_prefixes(assembly)
     plugin_routes = [_plugin_router(assembly, routes) for routes in assembly.routes]
-    return AccessLog(
-        Litestar(
-            route_handlers=[api_route(server), *health_routes(server), *plugin_routes],
-            guards=[auth_guard(assembly.authenticators, settings, assembly.limits)],
-            exception_handlers={Exception: problem},
-            cors_config=_cors(settings.cors_origins),
-            openapi_config=None,
-            logging_config=None,
-            request_max_body_size=settings.max_body,
-        )
+    app: ASGIApp = Litestar(
+        route_handlers=[api_route(server), *health_routes(server), *plugin_routes],
+        guards=[auth_guard(assembly.authenticators, settings, assembly.limits)],
+        exception_handlers={Exception: problem},
+        cors_config=_cors(settings.cors_origins),
+        openapi_config=None,
+        logging_config=None,
+        request_max_body_size=settings.max_body,
+        debug=False,  # a variable would turn it on
     )
+    if settings.allowed_hosts:
+        app = AllowedHosts(app, settings.allowed_hosts)
+    return AccessLog(app, settings)
 
 
 def _check_prefixes(assembly: Assembly) -> None:

@@ -98,7 +98,7 @@ def auth_guard(authenticators: Sequence[Authenticator], settings: ServerTable, l
 
 
 def address_of(connection: Connection) -> str | None:
-    """Return the network address that a request came from."""
+    """Return the network address that a request came from; of what proxies say, trusted ones are believed."""
     return connection.client.host if connection.client else None
 
 
@@ -175,6 +175,9 @@ def _check_local(connection: Connection, origins: Origins) -> None:
     if not is_loopback(host_of(connection)):
         # DNS rebinding: a page can make its own host name resolve to 127.0.0.1 and act as the local user.
         raise Forbidden("Without an authenticator the Host header must name a loopback address.")
+    address = address_of(connection)
+    if address is not None and not is_loopback(address):
+        raise Forbidden("Without an authenticator requests are accepted from this machine only.")
     origin = connection.headers.get("origin")
     if origin is not None and not origins.may_be_local_user(origin, connection):
         # Every browser on this machine has access, and sends what is no JSON without asking the server first.

@@ -13,6 +13,9 @@ from chatrack.chat.server import ChatrackServer
 from chatrack.errors import RequestError
 from chatrack.http.auth_guard import PUBLIC, UNLIMITED
 
+PATHS = {"/health", "/ready"}
+"""The paths."""
+
 _STORE_TIMEOUT = 2.0
 """Seconds that the store has to answer."""
 

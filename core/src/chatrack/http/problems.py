@@ -7,10 +7,10 @@ import msgspec
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
+from litestar.types import Scope, Send
 
 from chatrack.errors import (
     BadRequest,
-    ChatrackError,
     Forbidden,
     MethodNotAllowed,
     NotFound,
@@ -47,6 +47,27 @@ def request_id(request: Request[Any, Any, Any]) -> str:
     return str(request.scope["state"].get("chatrack.request_id", ""))
 
 
+def encode_problem(status: int, title: str, detail: str, request_id: str, **members: object) -> bytes:
+    """Return the body of an `application/problem+json` response.
+
+    Args:
+        status: the status of the response.
+        title: the name of the status.
+        detail: what is wrong, in a sentence for the client.
+        request_id: the id of the request.
+        members: more members, such as the `field` of the request that is wrong; those that are None are left out.
+    """
+    body = {
+        "type": "about:blank",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "request_id": request_id,
+        **members,
+    }
+    return msgspec.json.encode({name: value for name, value in body.items() if value is not None})
+
+
 def problem(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Return the response for an exception. One that is not a refusal is logged with its traceback.
 
@@ -54,35 +75,23 @@ def problem(request: Request[Any, Any, Any], error: Exception) -> Response[bytes
         request: the request that failed.
         error: the exception.
     """
-    refusal = _refusal(error)
-    if refusal is None:
-        _log.error("request failed", request_id=request_id(request), exc_info=error)
-        refusal = RequestError("Something went wrong on the server.")
+    refusal = _refusal(error, request_id(request))
     if refusal.status in _AUDITED:
         reason = request.scope["state"].get(REASON, refusal.detail)
         record("refused", request, user=request.scope.get("user"), status=refusal.status, reason=reason)
-    body: dict[str, Any] = {
-        "type": "about:blank",
-        "title": refusal.title,
-        "status": refusal.status,
-        "detail": refusal.detail,
-        "request_id": request_id(request),
-    }
-    if refusal.field is not None:
-        body["field"] = refusal.field
     headers: dict[str, str] = {"cache-control": "no-store"}
     if refusal.retry_after is not None:
         headers["retry-after"] = str(refusal.retry_after)
+    members: dict[str, Any] = {"field": refusal.field}
     if isinstance(refusal, TooManyRequests) and refusal.limit is not None:
-        body["type"] = _QUOTA_EXCEEDED
-        body["violated-policies"] = [refusal.limit]
+        members |= {"type": _QUOTA_EXCEEDED, "violated-policies": [refusal.limit]}
         headers.update(_rate_limit_headers(refusal))
     if isinstance(error, HTTPException) and error.headers:
         headers.update({name.lower(): value for name, value in error.headers.items()})
     if refusal.status == 401:
         headers["www-authenticate"] = request.scope["state"].get("chatrack.challenge", "Bearer")
     return Response(
-        msgspec.json.encode(body),
+        encode_problem(refusal.status, refusal.title, refusal.detail, request_id(request), **members),
         status_code=refusal.status,
         media_type="application/problem+json",
         headers=headers,
@@ -99,15 +108,41 @@ def _rate_limit_headers(refusal: TooManyRequests) -> dict[str, str]:
     return {"ratelimit-policy": policy, "ratelimit": f'"{refusal.limit}";r=0;t={refusal.retry_after}'}
 
 
-def _refusal(error: Exception) -> RequestError | None:
+async def send_problem(scope: Scope, send: Send, error: Exception) -> None:
+    """Send the response for an exception that did not come from a route.
+
+    Args:
+        scope: the request that failed.
+        send: sends it.
+        error: the exception.
+    """
+    request_id = str(scope["state"]["chatrack.request_id"])
+    refusal = _refusal(error, request_id)
+    body = encode_problem(refusal.status, refusal.title, refusal.detail, request_id, field=refusal.field)
+    headers = [
+        (b"content-type", b"application/problem+json"),
+        (b"content-length", str(len(body)).encode()),
+    ]
+    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _refusal(error: Exception, request_id: str) -> RequestError:
+    """Return the refusal that an exception is. Any other exception is logged with its traceback."""
     if isinstance(error, RequestError):
         return error
-    if isinstance(error, ChatrackError):
-        return None
     if isinstance(error, HTTPException) and error.status_code < 500:
-        cls = _OF_STATUS.get(error.status_code)
-        detail = _DETAILS.get(error.status_code, error.detail)
-        if cls is None:
-            return BadRequest(detail)
-        return cls(detail)
-    return None
+        cls = _OF_STATUS.get(error.status_code, BadRequest)
+        return cls(_DETAILS.get(error.status_code, error.detail))
+    if isinstance(error, RecursionError) and _raised_in(error, "litestar.serialization"):
+        return BadRequest("The body is nested too deeply.")  # that of a plugin's route
+    _log.error("request failed", request_id=request_id, exc_info=error)
+    return RequestError("Something went wrong on the server.")
+
+
+def _raised_in(error: Exception, package: str) -> bool:
+    """Return whether the function that raised an exception is in a package."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and str(trace.tb_frame.f_globals.get("__name__", "")).startswith(f"{package}.")
