@@ -85,7 +85,63 @@ PRIVATE: dict[str, tuple[str, str]] = {
     "uvicorn.Server.should_exit": (f"{HTTP}/process.py", "as `force_exit`"),
     "uvicorn.protocols.http.httptools_impl.HttpToolsProtocol.on_headers_complete": (
         f"{HTTP}/protocol.py",
-        "ASGI has no way to drop a connection",
+        "ASGI has no way to drop a connection; checks of the head",
+    ),
+    "uvicorn.protocols.http.httptools_impl.HttpToolsProtocol._unset_keepalive_if_required": (
+        f"{HTTP}/protocol.py",
+        "what its own `data_received` does first",
+    ),
+    "uvicorn.protocols.http.httptools_impl.HttpToolsProtocol.data_received": (
+        f"{HTTP}/protocol.py",
+        "uvicorn's own has no bounds, and reads a body as a request",
+    ),
+    "uvicorn.protocols.http.httptools_impl.HttpToolsProtocol.connection_made": (
+        f"{HTTP}/protocol.py",
+        "the time in which a request must arrive, and the number of connections",
+    ),
+    "uvicorn.protocols.http.httptools_impl.HttpToolsProtocol.connection_lost": (
+        f"{HTTP}/protocol.py",
+        "uvicorn tells only the last of several requests that the client is gone",
+    ),
+    "uvicorn.protocols.http.httptools_impl.HttpToolsProtocol.on_url": (
+        f"{HTTP}/protocol.py",
+        "the length of a URL",
+    ),
+    "uvicorn.protocols.http.httptools_impl.HttpToolsProtocol.on_header": (
+        f"{HTTP}/protocol.py",
+        "the number of headers; headers after a body do not count",
+    ),
+    "uvicorn.protocols.http.httptools_impl.HttpToolsProtocol.on_body": (
+        f"{HTTP}/protocol.py",
+        "how much of a body has arrived",
+    ),
+    "uvicorn.protocols.http.httptools_impl.HttpToolsProtocol.on_message_complete": (
+        f"{HTTP}/protocol.py",
+        "the end of a request, whose timer ends",
+    ),
+    "uvicorn.protocols.http.httptools_impl.HttpToolsProtocol.on_response_complete": (
+        f"{HTTP}/protocol.py",
+        "which of several requests is being answered",
+    ),
+    "uvicorn.protocols.http.httptools_impl.HttpToolsProtocol.timeout_keep_alive_handler": (
+        f"{HTTP}/protocol.py",
+        "closing a connection waits for a client that does not read",
+    ),
+    "uvicorn.protocols.http.httptools_impl.HttpToolsProtocol.pause_writing": (
+        f"{HTTP}/protocol.py",
+        "as `timeout_keep_alive_handler`",
+    ),
+    "uvicorn.protocols.http.httptools_impl.HttpToolsProtocol.resume_writing": (
+        f"{HTTP}/protocol.py",
+        "as `timeout_keep_alive_handler`",
+    ),
+    "uvicorn.protocols.http.httptools_impl.RequestResponseCycle.keep_alive": (
+        f"{HTTP}/protocol.py",
+        "a connection that should have been upgraded ends with its response",
+    ),
+    "uvicorn.protocols.http.httptools_impl.RequestResponseCycle.disconnected": (
+        f"{HTTP}/protocol.py",
+        "ends a request for the application, as `connection_lost` does",
     ),
 }
 

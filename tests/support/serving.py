@@ -16,10 +16,13 @@ from chatrack.assembly import assemble, running
 from chatrack.chat.server import ChatrackServer
 from chatrack.http.app import create_app
 from chatrack.http.process import bind
-from chatrack.http.protocol import Protocol
+from chatrack.http.protocol import protocol_of
 from tests.support.waiting import LIMIT, until, until_no_tasks
 
 EVENT: TypeAdapter[ThreadStreamEvent] = TypeAdapter(ThreadStreamEvent)
+
+
+MAX_CONNECTIONS = 1000
 
 
 def message(text: str, **extra: Any) -> dict[str, Any]:
@@ -39,6 +42,7 @@ class Chat:
         self.http = http
         self.path = path
         self.server: ChatrackServer = server
+        self.process: Any = None
 
     async def call(self, kind: str, /, **params: Any) -> httpx.Response:
         """Send a request that does not stream, or that should be refused."""
@@ -153,7 +157,7 @@ async def serving(config: Path, *, environ: dict[str, str] | None = None) -> Asy
         with bind("127.0.0.1", 0, file=config.name) as sock:
             uvicorn_config = uvicorn.Config(
                 create_app(server),
-                http=Protocol,
+                http=protocol_of(assembly.config.server, MAX_CONNECTIONS),
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -171,7 +175,9 @@ async def serving(config: Path, *, environ: dict[str, str] | None = None) -> Asy
                 async with httpx.AsyncClient(
                     base_url=url, timeout=LIMIT, trust_env=False, verify=False
                 ) as http:
-                    yield Chat(http, assembly.config.server.path, server)
+                    chat = Chat(http, assembly.config.server.path, server)
+                    chat.process = process
+                    yield chat
             finally:
                 await server.turns.close()
                 process.should_exit = True

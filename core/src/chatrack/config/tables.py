@@ -63,6 +63,7 @@ class ServerTable(Settings):
         allowed_hosts: the hosts that the `Host` header may name, such as `chat.example.com` or `*.example.com`; any if empty.
         domain_keys: the keys that a page may send as `X-Domain-Key`; none is required if the list is empty.
         max_body: the largest JSON body, in bytes.
+        request_timeout: seconds in which a request must arrive; a large body gets more, at 4 KiB a second.
         heartbeat: seconds without an event after which a stream sends a comment.
         stream_buffer: bytes that a slow client may lag behind before it is disconnected.
         shutdown_grace: seconds that running turns get to finish when the server stops.
@@ -86,6 +87,7 @@ class ServerTable(Settings):
     allowed_hosts: list[Host] = []
     domain_keys: list[Secret] = []
     max_body: Annotated[int, msgspec.Meta(ge=1024, le=_LARGEST)] = 1_048_576
+    request_timeout: Annotated[float, msgspec.Meta(gt=0, le=_DAY)] = 30.0
     heartbeat: Annotated[float, msgspec.Meta(gt=0, le=_DAY)] = 15.0
     stream_buffer: Annotated[int, msgspec.Meta(ge=65_536, le=_LARGEST)] = 1_048_576
     shutdown_grace: Seconds = 10.0

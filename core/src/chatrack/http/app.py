@@ -42,7 +42,7 @@ def create_app(server: ChatrackServer) -> ASGIApp:
         openapi_config=None,
         logging_config=None,
         request_max_body_size=settings.max_body,
-        debug=False,  # a variable would turn it on
+        debug=False,  # docs/upstream.md: debug-variable
     )
     if settings.allowed_hosts:
         app = AllowedHosts(app, settings.allowed_hosts)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import resource
 import signal
 import socket
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from chatrack.assembly import Assembly, running
 from chatrack.chat.server import ChatrackServer
 from chatrack.errors import ConfigError
 from chatrack.http.app import create_app
-from chatrack.http.protocol import Protocol
+from chatrack.http.protocol import protocol_of
 
 _BACKLOG = 2048
 _TASKS_GRACE = 6
@@ -24,6 +25,13 @@ _TASKS_GRACE = 6
 
 _CONNECTIONS_GRACE = 2.0
 """Seconds that clients get, after the last turn, to read what was sent to them."""
+
+_MAX_FILES = 65_536
+"""The most files and connections that a process asks to have open. Child processes, which get the same limit, may close
+each of them."""
+
+_RESERVED_FILES = 256
+"""Files that are left for databases, model providers and plugins when clients have all the other ones."""
 
 _log = structlog.get_logger(source="chatrack")
 
@@ -75,7 +83,7 @@ def serve(
     """
     config = uvicorn.Config(
         app=_not_yet,
-        http=Protocol,
+        http=protocol_of(assembly.config.server, max_connections()),
         ws="none",
         lifespan="off",
         log_config=None,
@@ -86,6 +94,17 @@ def serve(
     )
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(_serve(assembly, config, sock, on_ready, parent_pipe))
+
+
+def max_connections() -> int:
+    """Let this process open as many files as it may, within reason, and return how many of them clients may have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return _MAX_FILES
+    if soft < _MAX_FILES:
+        soft = _MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, _MAX_FILES)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return max(soft - _RESERVED_FILES, soft // 2)
 
 
 async def _serve(
