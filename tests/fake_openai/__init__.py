@@ -4,7 +4,7 @@ It serves ``POST /v1/responses`` and ``POST /v1/chat/completions`` (streamed or 
 sequences of the real APIs, and refuses with HTTP 400 what the real APIs refuse. The Chat API is also
 served as ``POST /v1beta/openai/chat/completions``, as strict as Gemini's endpoint of that path and
 with its error bodies (`gemini_checks`), and ``POST /v1/audio/transcriptions`` describes the file that it
-received. Only ids are random, and no control call is needed: the request alone determines the
+received. ``POST /v1/moderations`` flags the categories that its input names as ``flag:CATEGORY``. Only ids are random, and no control call is needed: the request alone determines the
 answer, but for ``-tN`` and ``-hN``.
 
 Model names
@@ -73,7 +73,8 @@ Model names
 Conversation: only the last input item (message) counts
     * tool outputs: the answer is ``Tool said: <outputs joined by "; ">``;
     * a user message with lines ``call NAME {json}``, NAME being an offered tool: those function
-      calls, in parallel, with that text as arguments (malformed JSON is passed through);
+      calls, in parallel, with that text as arguments (malformed JSON is passed through), after the text of a
+      line ``first: TEXT`` if there is one;
     * a user message with ``echo: REST``: REST, word by word;
     * a user message with ``history?``: one line that lists the input items in order, e.g.
       ``user:hello | assistant:hi | call:add({"a":1}) | output:2 | user:history?``;

@@ -15,6 +15,7 @@ from tests.fake_openai.model_name import Behaviour
 
 _T = TypeVar("_T")
 _CALL = re.compile(r"\bcall ([A-Za-z0-9_-]+) (\{.*)$", re.MULTILINE)
+_FIRST = re.compile(r"^first: (.*)$", re.MULTILINE)
 _ECHO = re.compile(r"echo: ?(.*)", re.DOTALL)
 _WORD = re.compile(r"\s*\S+\s*|\s+")
 
@@ -49,7 +50,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer: pieces of text (of a refusal, if `refusal`), or calls (never both)."""
+    """An answer: pieces of text (of a refusal, if `refusal`), then calls."""
 
     pieces: tuple[str, ...] = ()
     calls: tuple[Call, ...] = ()
@@ -151,7 +152,8 @@ def decide(
         return Answer(pieces=words("Tool said: " + "; ".join(reversed(outputs))))
     if last.kind == "user":
         if calls := _calls(last.text, tools, behaviour):
-            return Answer(calls=calls)
+            first = _FIRST.search(last.text)
+            return Answer(pieces=words(first[1]) if first else (), calls=calls)
         if match := _ECHO.search(last.text):
             return Answer(pieces=words(match[1]))
         if "history?" in last.text:

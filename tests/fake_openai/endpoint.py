@@ -13,6 +13,7 @@ from tests.fake_openai import (
     chat_checks,
     gemini_checks,
     gemini_errors,
+    moderations_api,
     refusal,
     responses_api,
     responses_checks,
@@ -88,4 +89,5 @@ ENDPOINTS = {
     "/v1/audio/transcriptions": Endpoint(
         audio_api.check, audio_api.read, audio_api.whole, parse=audio_api.parse
     ),
+    "/v1/moderations": Endpoint(moderations_api.check, moderations_api.read, moderations_api.whole),
 }

@@ -23,7 +23,8 @@ def output(body: dict[str, Any], answer: Answer, behaviour: Behaviour) -> list[d
     if behaviour.reasoning:
         items.append(_reasoning(body, behaviour))
     if answer.calls:
-        return [*items, *(_call(call, status) for call in answer.calls)]
+        said = [_message(answer, behaviour, status)] if answer.pieces else []
+        return [*items, *said, *(_call(call, status) for call in answer.calls)]
     if behaviour.searches:
         items.append(_search())
     if behaviour.draws:
