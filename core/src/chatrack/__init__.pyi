@@ -18,10 +18,14 @@ from .interfaces import ActionCall as ActionCall
 from .interfaces import AgentSpec as AgentSpec
 from .interfaces import Authenticator as Authenticator
 from .interfaces import DeriveKey as DeriveKey
+from .interfaces import GuardrailContext as GuardrailContext
+from .interfaces import InputGuardrail as InputGuardrail
 from .interfaces import Migrations as Migrations
 from .interfaces import Model as Model
 from .interfaces import ModelProvider as ModelProvider
 from .interfaces import ModelSettings as ModelSettings
+from .interfaces import OutputGuardrail as OutputGuardrail
+from .interfaces import Replace as Replace
 from .interfaces import RequestContext as RequestContext
 from .interfaces import Routes as Routes
 from .interfaces import Store as Store
@@ -29,6 +33,7 @@ from .interfaces import TokenIssuer as TokenIssuer
 from .interfaces import Tool as Tool
 from .interfaces import ToolContext as ToolContext
 from .interfaces import Transcriber as Transcriber
+from .interfaces import Trip as Trip
 from .interfaces import TurnContext as TurnContext
 from .interfaces import User as User
 from .interfaces import UserData as UserData

@@ -17,8 +17,10 @@ from chatrack.interfaces import (
     AgentSpec,
     Authenticator,
     DeriveKey,
+    InputGuardrail,
     Migrations,
     ModelProvider,
+    OutputGuardrail,
     Routes,
     Store,
     Tool,
@@ -106,6 +108,21 @@ class HookSpecs:
             @chatrack.hookimpl
             def agents(self):
                 return [AgentSpec(name="croupier", instructions="Roll dice.", tools=["roll_dice"])]
+        """
+
+    @hookspec
+    def guardrails(  # type: ignore[empty-body]
+        self, database: "Database | None"
+    ) -> Mapping[str, InputGuardrail | OutputGuardrail]:
+        """Return the guardrails. Agents name those that they use.
+
+        Result: a mapping from name to `InputGuardrail`, `OutputGuardrail` or an object that is both.
+        Rule: a guardrail's full name is `<plugin>.<name>`; no two guardrails have the same name.
+        Example::
+
+            @chatrack.hookimpl
+            def guardrails(self):
+                return {"no_dice": NoDice()}
         """
 
     @hookspec

@@ -12,6 +12,7 @@ from chatrack.assembly.binding import BoundAgent, bind, default_agent_address, o
 from chatrack.assembly.hook_results import (
     collect_actions,
     collect_agents,
+    collect_guardrails,
     collect_migrations,
     collect_providers,
     collect_tools,
@@ -26,8 +27,10 @@ from chatrack.errors import ConfigError
 from chatrack.interfaces import (
     ActionHandler,
     Authenticator,
+    InputGuardrail,
     Migrations,
     Model,
+    OutputGuardrail,
     RequestContext,
     Routes,
     Store,
@@ -54,6 +57,7 @@ class Assembly(msgspec.Struct, frozen=True, kw_only=True):
         limits: refuses what is beyond `[limits]`.
         models: creates models.
         tools: the tools, by address.
+        guardrails: the guardrails, by address.
         agents: the entry agents and all agents that they can reach by handoffs, by address.
         agents_by_role: the agents that a user with given roles may talk to.
         default_agent: the entry agent of requests whose credentials are not bound to one.
@@ -77,6 +81,7 @@ class Assembly(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits
     models: ModelFactory
     tools: Mapping[str, Tool]
+    guardrails: Mapping[str, InputGuardrail | OutputGuardrail]
     agents: Mapping[str, BoundAgent]
     agents_by_role: AgentsByRole
     default_agent: BoundAgent
@@ -149,6 +154,7 @@ def assemble(
 
     providers = collect_providers(plugins, problems)
     tools = collect_tools(plugins, database, problems)
+    guardrails = collect_guardrails(plugins, database, problems)
     specs = collect_agents(plugins, problems)
     override(specs, config.agents, problems)
     models = ModelFactory(providers, config.source.file)
@@ -162,6 +168,7 @@ def assemble(
         bind(
             specs,
             tools,
+            guardrails,
             entry_agents=[default_agent, *entry_agents.values()],
             tool_roles=tool_roles,
             chat=config.chat,
@@ -191,6 +198,7 @@ def assemble(
         limits=limits,
         models=models,
         tools=tools.items(),
+        guardrails=guardrails.items(),
         agents=bound,
         agents_by_role=AgentsByRole(bound, tool_roles),
         default_agent=bound[default_agent],

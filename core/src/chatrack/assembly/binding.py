@@ -11,12 +11,13 @@ from agents.model_settings import ModelSettings
 from pydantic import ValidationError
 
 from chatrack.assembly.audited_tool import audited
+from chatrack.assembly.guardrails import BoundGuardrail, check_settings, find_guardrails
 from chatrack.assembly.instructions import unknown_placeholders, with_placeholders
 from chatrack.assembly.models import ModelFactory
 from chatrack.assembly.names import NameLookupError, Registry
 from chatrack.config import AgentTable, ChatTable
 from chatrack.errors import ConfigError
-from chatrack.interfaces import AgentSpec, Tool, TurnContext
+from chatrack.interfaces import AgentSpec, InputGuardrail, OutputGuardrail, Tool, TurnContext
 from chatrack.settings import Problems, did_you_mean
 
 _WIRE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -35,6 +36,7 @@ class BoundAgent(msgspec.Struct, frozen=True, kw_only=True):
         model: the name of its model, `provider/model`.
         tools: the names of its tools on the wire, by address, in the order of the agent's.
         handoffs: the addresses of the agents that it can hand off to.
+        guardrails: its guardrails, in the order in which they check.
     """
 
     address: str
@@ -43,6 +45,7 @@ class BoundAgent(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     tools: Mapping[str, str]
     handoffs: Sequence[str]
+    guardrails: Sequence[BoundGuardrail] = ()
 
 
 def override(registry: Registry[AgentSpec], tables: Mapping[str, AgentTable], problems: Problems) -> None:
@@ -87,6 +90,7 @@ def default_agent_address(registry: Registry[AgentSpec], chat: ChatTable, proble
 def bind(
     registry: Registry[AgentSpec],
     tools: Registry[Tool],
+    guardrails: Registry[InputGuardrail | OutputGuardrail],
     *,
     entry_agents: Sequence[str],
     tool_roles: Mapping[str, frozenset[str]],
@@ -96,12 +100,13 @@ def bind(
 ) -> dict[str, BoundAgent]:
     """Create the entry agents and all agents that they can reach by handoffs.
 
-    The names of tools and handoffs are checked in all agents. Models are created only for agents that can be reached, so
+    The names of tools, handoffs and guardrails are checked in all agents. Models are created only for agents that can be reached, so
     that an unused agent needs no key.
 
     Args:
         registry: the agents.
         tools: the tools.
+        guardrails: the guardrails.
         entry_agents: the addresses of the entry agents.
         tool_roles: the tools that are limited to some roles, by address.
         chat: has the default model.
@@ -113,6 +118,7 @@ def bind(
     """
     tools_of: dict[str, dict[str, Tool]] = {}
     handoffs_of: dict[str, list[str]] = {}
+    guardrails_of: dict[str, list[BoundGuardrail]] = {}
     for address, spec in registry.items().items():
         key = f"agents.{address}"
         tools_of[address] = {
@@ -120,6 +126,7 @@ def bind(
             for tool_address, tool in _tools(spec, tools, key, problems).items()
         }
         handoffs_of[address] = _handoffs(spec, registry, key, problems)
+        guardrails_of[address] = find_guardrails(spec, guardrails, key, problems)
         # A text would be taken for a list of letters, and an empty list would admit nobody.
         if spec.roles is not None and (isinstance(spec.roles, str) or not all(spec.roles or [""])):
             problems.add(f"{key}.roles", "expected one role or more; leave it out to admit everybody")
@@ -133,6 +140,7 @@ def bind(
             registry.items()[address],
             tools_of[address],
             handoffs_of[address],
+            guardrails_of[address],
             chat=chat,
             models=models,
             problems=problems,
@@ -191,6 +199,7 @@ def _bind_one(
     spec: AgentSpec,
     tools: Mapping[str, Tool],
     handoffs: Sequence[str],
+    guardrails: list[BoundGuardrail],
     *,
     chat: ChatTable,
     models: ModelFactory,
@@ -209,6 +218,7 @@ def _bind_one(
     settings = _model_settings(spec, f"{key}.model_settings", problems)
     if settings is None:
         return None
+    check_settings(guardrails, key, problems)
     instructions: str | Callable[[Any, Any], str] = with_placeholders(spec.instructions)
     return BoundAgent(
         address=address,
@@ -216,6 +226,7 @@ def _bind_one(
         model=model.name,
         tools={address: tool.name for address, tool in tools.items()},
         handoffs=handoffs,
+        guardrails=guardrails,
         agent=agents.Agent[TurnContext](
             name=spec.name,
             instructions=instructions,

@@ -8,8 +8,10 @@ from chatrack.interfaces import (
     ActionHandler,
     AgentSpec,
     Authenticator,
+    InputGuardrail,
     Migrations,
     ModelProvider,
+    OutputGuardrail,
     Tool,
     UserData,
 )
@@ -52,6 +54,23 @@ def collect_agents(plugins: PluginManager, problems: Problems) -> Registry[Agent
     for result in plugins.agents():
         for spec in result.value:
             _add(registry, f"{result.plugin}.{spec.name}", spec, result.plugin, plugins, problems)
+    return registry
+
+
+def collect_guardrails(
+    plugins: PluginManager, database: "Database | None", problems: Problems
+) -> Registry[InputGuardrail | OutputGuardrail]:
+    """Return the guardrails."""
+    registry: Registry[InputGuardrail | OutputGuardrail] = Registry("guardrail")
+    owners: dict[str, str] = {}
+    for result in plugins.guardrails(database):
+        for name, guardrail in result.value.items():
+            owner = owners.setdefault(name, result.plugin)
+            if owner != result.plugin:
+                message = f'plugin {owner} has a guardrail "{name}" too; enable one'
+                problems.add_error(plugins.error(result.plugin, "hook", f"`guardrails`: {message}"))
+                continue
+            _add(registry, f"{result.plugin}.{name}", guardrail, result.plugin, plugins, problems)
     return registry
 
 

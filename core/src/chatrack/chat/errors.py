@@ -4,7 +4,7 @@ import math
 
 import structlog
 from chatkit.errors import CustomStreamError, ErrorCode, StreamError
-from chatkit.types import ErrorEvent
+from chatkit.types import ErrorEvent, ThreadItem
 
 from chatrack.errors import Fault, LeaseLost, ModelFailure, RequestError
 from chatrack.models.failures import as_model_failure
@@ -14,6 +14,24 @@ INTERRUPTED = ErrorEvent(
 )
 RESTARTING = "The server is restarting."
 TAKEN_OVER = "This conversation went on elsewhere. Reload it to see its current state."
+
+
+class Withheld(Exception):
+    """A guardrail tripped or failed: nothing that the turn has produced may stay.
+
+    Args:
+        message: the sentence that the user reads.
+        refusal: whether the sentence is stored as the assistant's answer.
+        allow_retry: whether trying again may help.
+    """
+
+    def __init__(self, message: str, *, refusal: bool = False, allow_retry: bool = False) -> None:
+        super().__init__(message)
+        self.message = message
+        self.refusal = refusal
+        self.allow_retry = allow_retry
+        self.sent: ThreadItem | None = None
+        """What the user sent, if it is stored and must not stay either."""
 
 
 def to_error_event(error: BaseException, log: structlog.stdlib.BoundLogger) -> ErrorEvent:
@@ -26,6 +44,8 @@ def to_error_event(error: BaseException, log: structlog.stdlib.BoundLogger) -> E
     if isinstance(error, LeaseLost):
         log.warning("turn lost its thread")
         return _custom(TAKEN_OVER, allow_retry=False)
+    if isinstance(error, Withheld):  # whoever raised it has logged it
+        return _custom(error.message, allow_retry=error.allow_retry)
     if isinstance(error, CustomStreamError):
         return _custom(error.message, allow_retry=error.allow_retry)
     if isinstance(error, StreamError):

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator
 
 from chatkit.server import ChatKitServer, NonStreamingResult, StreamingResult
 from chatkit.types import (
+    ErrorEvent,
     StreamOptions,
     ThreadMetadata,
     ThreadsSyncCustomActionReq,
@@ -13,6 +14,7 @@ from chatkit.types import (
 )
 
 from chatrack.assembly import Assembly
+from chatrack.chat.errors import Withheld
 from chatrack.chat.queries import handle_query
 from chatrack.chat.requests import parse_request
 from chatrack.chat.turn_builder import TurnBuilder
@@ -23,6 +25,7 @@ from chatrack.chat.turns.request import TurnRequest
 from chatrack.chat.turns.session import TurnSession
 from chatrack.chat.turns.text_delta import TextDelta
 from chatrack.chat.turns.turn import Turn
+from chatrack.chat.turns.wire import encode_event
 from chatrack.interfaces import RequestContext, Store
 
 
@@ -47,6 +50,25 @@ class TurnStream(StreamingResult):
             self.channel.close()
 
 
+class WithheldStream(StreamingResult):
+    """The stream of input that a guardrail withheld: there is no turn, and one error event.
+
+    Args:
+        withheld: what the user is told.
+    """
+
+    def __init__(self, withheld: Withheld) -> None:
+        event = ErrorEvent(code="custom", message=withheld.message, allow_retry=withheld.allow_retry)
+        self.channel = EventChannel(limit=0)
+        self.channel.put(encode_event(event))
+        self.channel.end()
+        super().__init__(self._chunks())
+
+    async def _chunks(self) -> AsyncGenerator[bytes, None]:
+        while (chunk := await self.channel.next()) is not None:
+            yield chunk
+
+
 class ChatrackServer(ChatKitServer[RequestContext]):
     """Answers ChatKit requests.
 
@@ -67,7 +89,7 @@ class ChatrackServer(ChatKitServer[RequestContext]):
 
     async def process(
         self, request: str | bytes | bytearray, context: RequestContext
-    ) -> TurnStream | NonStreamingResult:
+    ) -> "TurnStream | WithheldStream | NonStreamingResult":
         """Answer one request.
 
         Args:
@@ -76,7 +98,7 @@ class ChatrackServer(ChatKitServer[RequestContext]):
 
         Returns:
             JSON, or the stream of a turn that has sent its first event: what is refused before that is raised here,
-            so that it can be answered with an HTTP error.
+            so that it can be answered with an HTTP error. Input that a guardrail withheld gets a stream with an error.
 
         Raises:
             RequestError: the request is refused.
@@ -84,7 +106,10 @@ class ChatrackServer(ChatKitServer[RequestContext]):
         parsed = parse_request(request.encode() if isinstance(request, str) else bytes(request))
         if is_streaming_req(parsed):
             self.turns.check_open()
-            return await self._start(*await self._builder.build(parsed, context), context)
+            try:
+                return await self._start(*await self._builder.build(parsed, context), context)
+            except Withheld as withheld:
+                return WithheldStream(withheld)
         if isinstance(parsed, ThreadsSyncCustomActionReq):
             return NonStreamingResult(await self._run_sync_action(parsed, context))
         return NonStreamingResult(
@@ -113,7 +138,7 @@ class ChatrackServer(ChatKitServer[RequestContext]):
             context: the turn.
         """
         options = None if input_user_message is None else input_user_message.inference_options
-        return self._builder.agent_handler(context.context, options).events(context)
+        return self._builder.agent_handler(context.context, thread, options).events(context)
 
     async def _run_sync_action(self, request: ThreadsSyncCustomActionReq, context: RequestContext) -> bytes:
         """Run an action as a turn whose events nobody sees, and return the JSON that answers it."""

@@ -1,9 +1,11 @@
 """From a streaming request to a turn: what is asked for and who may ask are checked before the thread is locked."""
 
+from collections.abc import Sequence
 from typing import TypeAlias, assert_never
 
 from chatkit.types import (
     InferenceOptions,
+    NoticeEvent,
     Page,
     StreamingReq,
     StreamOptions,
@@ -27,12 +29,15 @@ from chatkit.types import (
 from chatrack.assembly import Assembly
 from chatrack.chat.actions import CustomActionHandler, find_action
 from chatrack.chat.agents.handler import AgentHandler
+from chatrack.chat.agents.refusal import RefusalHandler
 from chatrack.chat.agents.resolver import AgentResolver, apply_inference_options
 from chatrack.chat.agents.titles import TitleGenerator, title_from_message
 from chatrack.chat.agents.user_input import ClientToolOutput, StructuredAnswers, UserInput
+from chatrack.chat.errors import Withheld
 from chatrack.chat.requests import check_result, check_size, clean_answers, clean_message
 from chatrack.chat.turns.handler import TurnHandler
 from chatrack.chat.turns.request import TurnRequest
+from chatrack.chat.turns.withheld import withheld_message
 from chatrack.clock import now
 from chatrack.errors import BadRequest, Forbidden, NotFound
 from chatrack.ids import new_id
@@ -61,6 +66,7 @@ class TurnBuilder:
 
         Raises:
             RequestError: the request is refused.
+            Withheld: a guardrail tripped or failed; nothing is to be stored.
         """
         match request:
             case ThreadsCreateReq(params=params):
@@ -75,7 +81,7 @@ class TurnBuilder:
                 thread = await self._store.load_thread(params.thread_id, context)
                 check_result(params.result)
                 output = ClientToolOutput(self._store, params.result)
-                return self._without_message(thread), self.agent_handler(context, user_input=output)
+                return self._without_message(thread), self.agent_handler(context, thread, user_input=output)
             case ThreadsAddStructuredInputReq(params=params):
                 thread = await self._store.load_thread(params.thread_id, context)
                 item = await self._store.load_item(thread.id, params.item_id, context)
@@ -83,7 +89,7 @@ class TurnBuilder:
                     raise BadRequest("This item does not ask for input.", field="params.item_id")
                 submission = clean_answers(params.input, self._chat)
                 answers = StructuredAnswers(self._store, item.id, submission)
-                return self._without_message(thread), self.agent_handler(context, user_input=answers)
+                return self._without_message(thread), self.agent_handler(context, thread, user_input=answers)
             case ThreadsCustomActionReq():
                 return await self.build_action(request, context)
             case _:
@@ -104,6 +110,7 @@ class TurnBuilder:
     def agent_handler(
         self,
         context: RequestContext,
+        thread: ThreadMetadata,
         options: InferenceOptions | None = None,
         *,
         strict: bool = False,
@@ -113,6 +120,7 @@ class TurnBuilder:
 
         Args:
             context: the user, and the agent that the user's credentials are bound to.
+            thread: the thread of the turn.
             options: the user's choice of model and tool.
             strict: whether to refuse a choice that is not offered, instead of ignoring it.
             user_input: the input that the agent waited for.
@@ -133,6 +141,8 @@ class TurnBuilder:
         )
         return AgentHandler(
             AgentResolver(entry_agent, agents.values()),
+            context=context,
+            thread=thread,
             store=self._store,
             chat=self._chat,
             titles=self._title_generator() if self._chat.titles == "model" else None,
@@ -161,7 +171,8 @@ class TurnBuilder:
         self, thread: ThreadMetadata, message_input: UserMessageInput, context: RequestContext
     ) -> RequestAndHandler:
         message = clean_message(message_input, self._chat)
-        handler = self.agent_handler(context, message.inference_options, strict=True)
+        handler: TurnHandler
+        handler = agent_handler = self.agent_handler(context, thread, message.inference_options, strict=True)
         attachments = []
         for attachment_id in message.attachments:
             try:
@@ -179,11 +190,19 @@ class TurnBuilder:
             inference_options=message.inference_options,
         )
         check_size(item, self._chat.max_message, field="params.input")
+        notices: Sequence[NoticeEvent] = ()
+        try:
+            item, notices = await agent_handler.admit(item)
+        except Withheld as withheld:
+            if not withheld.refusal:
+                raise
+            item, attachments = withheld_message(item), []
+            handler = RefusalHandler(withheld.message)
         request = TurnRequest(
             thread=thread,
             items=[item],
             attachments=attachments,
-            initial_events=[ThreadItemDoneEvent(item=item), self._options_event],
+            initial_events=[ThreadItemDoneEvent(item=item), self._options_event, *notices],
             message=item,
         )
         return request, handler
@@ -201,7 +220,7 @@ class TurnBuilder:
             message=message,
             history_end_seq=record.seq + 1,
         )
-        return request, self.agent_handler(context, message.inference_options)
+        return request, self.agent_handler(context, thread, message.inference_options)
 
     def _without_message(self, thread: ThreadMetadata) -> TurnRequest:
         """Return the request of a turn that begins without a message."""

@@ -70,6 +70,12 @@ def _rows(path: Path, assembly: Assembly, states: Iterable[TablesState]) -> Iter
     yield "users choose", ", ".join(assembly.selectable) or "no model"
     yield "dictation", assembly.transcriber.name if assembly.transcriber else "none"
     yield "tools", ", ".join(sorted(assembly.tools)) or "none"
+    guarded = [
+        f"{agent.address}: {', '.join(bound.address for bound in agent.guardrails)}"
+        for agent in assembly.agents.values()
+        if agent.guardrails
+    ]
+    yield from _listed("guardrails", guarded or ["none"])
     yield "actions", ", ".join(sorted(assembly.actions)) or "none"
 
 

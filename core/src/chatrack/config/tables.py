@@ -199,6 +199,7 @@ class AgentTable(Settings):
     model: str | None = None
     tools: list[str] | None = None
     handoffs: list[str] | None = None
+    guardrails: list[str] | None = None
     model_settings: dict[str, Any] | None = None
     max_turns: Positive | None = None
     roles: list[str] | None = None

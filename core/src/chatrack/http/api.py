@@ -10,7 +10,7 @@ from litestar import Request, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from chatrack.chat.server import ChatrackServer
+from chatrack.chat.server import ChatrackServer, TurnStream
 from chatrack.errors import PayloadTooLarge, UnsupportedMediaType
 from chatrack.http.auth_guard import DOMAIN_KEY, address_of
 from chatrack.http.locale import locale_of
@@ -67,7 +67,8 @@ def api_route(server: ChatrackServer) -> HTTPRouteHandler:
         result = await server.process(body, context)
         if isinstance(result, NonStreamingResult):
             return _Json(result.json, request.headers.get("accept-encoding"))
-        log_fields.update(thread=result.turn.thread_id, turn=result.turn.id)
+        if isinstance(result, TurnStream):
+            log_fields.update(thread=result.turn.thread_id, turn=result.turn.id)
         return SSEResponse(result.channel, settings.heartbeat)
 
     return chatkit

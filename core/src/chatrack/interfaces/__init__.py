@@ -5,6 +5,16 @@ from chatrack.interfaces.agents import AgentSpec
 from chatrack.interfaces.api_keys import API_KEY_PREFIX, HASH_PATTERN, generate_api_key, hash_api_key
 from chatrack.interfaces.auth import Access, Authenticator, TokenIssuer, bearer_token
 from chatrack.interfaces.context import RequestContext, TurnContext
+from chatrack.interfaces.guardrails import (
+    Guardrail,
+    GuardrailContext,
+    InputGuardrail,
+    OutputGuardrail,
+    Replace,
+    Trip,
+    TripStore,
+    Verdict,
+)
 from chatrack.interfaces.keys import DeriveKey
 from chatrack.interfaces.lease import Lease
 from chatrack.interfaces.loopback import host_of, is_loopback
@@ -35,14 +45,19 @@ __all__ = [
     "AgentSpec",
     "Authenticator",
     "DeriveKey",
+    "Guardrail",
+    "GuardrailContext",
+    "InputGuardrail",
     "ItemRecord",
     "Lease",
     "Migrations",
     "Model",
     "ModelProvider",
     "ModelSettings",
+    "OutputGuardrail",
     "PauseRecord",
     "RecordPage",
+    "Replace",
     "RequestContext",
     "Routes",
     "Store",
@@ -52,11 +67,14 @@ __all__ = [
     "Tool",
     "ToolContext",
     "Transcriber",
+    "Trip",
+    "TripStore",
     "TurnContext",
     "UsageRecord",
     "User",
     "UserData",
     "UserRecord",
+    "Verdict",
     "bearer_token",
     "function_tool",
     "generate_api_key",

@@ -18,6 +18,8 @@ class AgentSpec(msgspec.Struct, frozen=True, kw_only=True):
         model: `provider` or `provider/model`; `[chat] model` if None.
         tools: names or globs (`todo_tools.*`) of its tools. A bare name is enough where it is unique.
         handoffs: names of the agents that it can hand the conversation off to.
+        guardrails: names or globs of the guardrails that check what users send to it and what it answers, in this
+            order.
         model_settings: fields of the Agents SDK's `ModelSettings` (`temperature`, `tool_choice`, …).
         max_turns: how often the model may be called in one turn.
         roles: the roles of which a user needs one to talk to the agent; None if everybody may.
@@ -29,6 +31,7 @@ class AgentSpec(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None = None
     tools: Sequence[str] = ()
     handoffs: Sequence[str] = ()
+    guardrails: Sequence[str] = ()
     model_settings: dict[str, Any] = {}
     max_turns: int = 10
     roles: Sequence[str] | None = None

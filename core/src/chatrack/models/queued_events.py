@@ -1,11 +1,13 @@
 """The order of a model's failure and the events before it."""
 
+from typing import TypeVar
+
 from agents.exceptions import _mark_error_to_drain_stream_events
 
-from chatrack.errors import ModelFailure
+Failure = TypeVar("Failure", bound=Exception)
 
 
-def deliver_queued_first(failure: ModelFailure) -> ModelFailure:
+def deliver_queued_first(failure: Failure) -> Failure:
     """Mark a failure, so that the Agents SDK delivers its queued events before it raises the failure.
 
     Args:

@@ -17,8 +17,10 @@ from chatrack.interfaces import (
     AgentSpec,
     Authenticator,
     DeriveKey,
+    InputGuardrail,
     Migrations,
     ModelProvider,
+    OutputGuardrail,
     Routes,
     Store,
     Tool,
@@ -120,6 +122,23 @@ class PluginManager:
     def agents(self) -> list[HookResult[Sequence[AgentSpec]]]:
         """Return the agents."""
         return self._call_sequence("agents", AgentSpec)
+
+    def guardrails(
+        self, database: "Database | None"
+    ) -> list[HookResult[Mapping[str, InputGuardrail | OutputGuardrail]]]:
+        """Return the guardrails."""
+        results = self._call("guardrails", Mapping, database=database)
+        for result in results:
+            for name, guardrail in result.value.items():
+                if not isinstance(guardrail, InputGuardrail | OutputGuardrail):
+                    wanted = f"an InputGuardrail or OutputGuardrail for {name!r}"
+                    raise self._wrong(result.plugin, "guardrails", wanted, guardrail)
+                for method in ("check_input", "check_output"):
+                    check = getattr(guardrail, method, None)
+                    if check is not None and not inspect.iscoroutinefunction(check):
+                        message = f"`guardrails`: `{method}` of {name!r} must be an async method"
+                        raise self.error(result.plugin, "hook", message)
+        return results
 
     def actions(self, database: "Database | None") -> list[HookResult[Mapping[str, ActionHandler]]]:
         """Return the action handlers."""

@@ -29,6 +29,8 @@ from chatkit.types import (
 )
 from pydantic import ValidationError
 
+from chatrack.assembly import BoundAgent
+from chatrack.chat.agents.guardrail_calls import output_guardrails
 from chatrack.chat.agents.input_items import model_item_content
 from chatrack.chat.agents.resolver import AgentResolver
 from chatrack.chat.agents.sanitize import sanitize_json, sanitize_text
@@ -72,6 +74,12 @@ class EventConverter:
             reasoning=chat.show_reasoning,
             provider_metadata=provider_metadata,
         )
+        self._workflow.plain = bool(output_guardrails(self._agent))
+
+    @property
+    def agent(self) -> BoundAgent:
+        """The agent that is answering."""
+        return self._agent
 
     @property
     def model(self) -> str:
@@ -150,7 +158,9 @@ class EventConverter:
             return (
                 ()
                 if item.name in self._handoff_tool_names
-                else self._workflow.tool_call(item.call_id, item.name)
+                else self._workflow.tool_call(
+                    item.call_id, item.name, known=item.name in self._agent.tools.values()
+                )
             )
         return self._workflow.hosted_tool_call(item, done=False)
 
@@ -205,6 +215,7 @@ class EventConverter:
         if bound is None or bound.address == self._agent.address:
             return ()
         self._agent = bound
+        self._workflow.plain = bool(output_guardrails(bound))
         name = " ".join(bound.spec.name.replace("_", " ").split())
         return (*self._workflow.finish(), ProgressUpdateEvent(text=f"Handing over to {name}"))
 

@@ -3,14 +3,24 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Sequence
+from typing import Any
 
 from agents import RunConfig, Runner, RunResultStreaming
 from agents.run_error_handlers import RunErrorHandlerInput, RunErrorHandlerResult, RunErrorHandlers
-from chatkit.types import ThreadItemReplacedEvent, ThreadStreamEvent
+from chatkit.types import (
+    NoticeEvent,
+    ThreadItemReplacedEvent,
+    ThreadMetadata,
+    ThreadStreamEvent,
+    UserMessageItem,
+)
 
 from chatrack.chat.agents.events import EventConverter
+from chatrack.chat.agents.guardrail_calls import GuardrailCalls, output_guardrails
 from chatrack.chat.agents.history import ThreadHistory
 from chatrack.chat.agents.input_filter import InputFilter
+from chatrack.chat.agents.input_guard import InputGuard, InputReplaced
+from chatrack.chat.agents.output_guard import OutputGuard
 from chatrack.chat.agents.resolver import AgentResolver
 from chatrack.chat.agents.titles import TitleGenerator
 from chatrack.chat.agents.usage import UsageTracker
@@ -20,7 +30,7 @@ from chatrack.chat.turns.session import TurnSession
 from chatrack.chat.turns.text_delta import TextDelta
 from chatrack.config import ChatTable
 from chatrack.errors import ModelFailure
-from chatrack.interfaces import Store, TurnContext
+from chatrack.interfaces import RequestContext, Store, TurnContext
 from chatrack.models.delta_fast_path import DELTA_FAST_PATH, DeltaFastPath
 from chatrack.models.failures import as_model_failure
 
@@ -30,6 +40,8 @@ class AgentHandler(TurnHandler):
 
     Args:
         resolver: the agents.
+        context: the request of the turn.
+        thread: the thread of the turn.
         store: where the thread is.
         chat: the settings `[chat]`.
         titles: names new threads, if a model is to do so.
@@ -42,6 +54,8 @@ class AgentHandler(TurnHandler):
         self,
         resolver: AgentResolver,
         *,
+        context: RequestContext,
+        thread: ThreadMetadata,
         store: Store,
         chat: ChatTable,
         titles: TitleGenerator | None = None,
@@ -53,20 +67,43 @@ class AgentHandler(TurnHandler):
         self._titles = titles
         self._user_input = user_input
         self._input_filter = InputFilter(resolver)
-        self.usage = UsageTracker(resolver, self._input_filter.record)
+        self._guardrails = GuardrailCalls(context, thread)
+        self._input_guard = InputGuard(resolver, self._guardrails)
+        self._output_guard = OutputGuard(self._guardrails)
+        self._input_filter.replaced_texts = self._output_guard.replaced_texts
+        self.usage = UsageTracker(
+            resolver,
+            self._input_filter.record,
+            before_call=self._input_guard.before_model_call,
+            after_call=self._output_guard.after_model_call if resolver.has_output_guardrails else None,
+        )
         self._run: RunResultStreaming | None = None
 
+    async def admit(self, message: UserMessageItem) -> tuple[UserMessageItem, list[NoticeEvent]]:
+        """Have a message checked by the guardrails of the entry agent, before it is stored.
+
+        Returns:
+            The message to store, and what to tell the user.
+
+        Raises:
+            Withheld: a guardrail tripped or failed.
+        """
+        message = await self._input_guard.admit(message, self._resolver.default_agent)
+        return message, self._guardrails.take_notices()
+
     async def prepare(self, session: TurnSession) -> Sequence[ThreadStreamEvent]:
-        """Complete and store the item that waited for the user.
+        """Complete, check and store the item that waited for the user.
 
         Raises:
             RequestError: no item waits for this input.
+            Withheld: a guardrail tripped or failed.
         """
         if self._user_input is None:
             return ()
         item = await self._user_input.complete(session)
+        item = await self._input_guard.admit(item, self._resolver.default_agent)
         await session.writer.store_user_input(item)
-        return [ThreadItemReplacedEvent(item=item)]
+        return [ThreadItemReplacedEvent(item=item), *self._guardrails.take_notices()]
 
     async def events(self, session: TurnSession) -> AsyncGenerator[ThreadStreamEvent | TextDelta]:
         """Run the agent, and yield its events.
@@ -80,15 +117,25 @@ class AgentHandler(TurnHandler):
             session.spawn(self._titles.improve(session, created), "title")
         writer = session.writer
         converter = EventConverter(session.thread_id, self._resolver, self._chat, writer.provider_metadata)
-        fast_path = DeltaFastPath(lambda event: writer.send_delta(converter.text_delta(event)))
+        guard = self._output_guard if self._resolver.has_output_guardrails else None
+
+        def deliver(event: Any) -> bool:
+            return writer.send_delta(converter.text_delta(event))
+
+        def deliver_unguarded(event: Any) -> bool:
+            return not output_guardrails(converter.agent) and deliver(event)
+
+        fast_path = DeltaFastPath(deliver if guard is None else deliver_unguarded)
         DELTA_FAST_PATH.set(fast_path)
         self.usage.budget = session.token_budget
+        if self._input_guard.item is None:
+            self._input_guard.item = session.request.message
         history = ThreadHistory(self._store, self._chat.history_tokens, session)
         items = await history.load()
         agent = self._resolver.default_agent.agent
         # What the Agents SDK calls turns: calls of a model.
         max_turns = self._resolver.default_agent.spec.max_turns
-        while True:  # once, and again with a shorter history if the input was too long
+        while True:  # once, and again if the input was too long, or a guardrail has replaced some of it
             run = self._run = Runner.run_streamed(
                 agent,
                 items,
@@ -102,17 +149,27 @@ class AgentHandler(TurnHandler):
                 async with contextlib.aclosing(run.stream_events()) as events:  # type: ignore[type-var]  # a generator
                     try:
                         async for event in events:
-                            for converted in converter.convert(event):
+                            events_to_send: Sequence[ThreadStreamEvent | TextDelta] = converter.convert(event)
+                            if guard is not None:
+                                events_to_send = await guard.check(events_to_send, converter.agent)
+                            for converted in events_to_send:
                                 yield converted
                             if event.type == "raw_response_event":
                                 if event.data.type == "response.completed":
                                     await writer.flush()
+                                    if guard is not None:
+                                        guard.response_checked()
                                 fast_path.last_consumed = event.data
                     except BaseException:
                         # Without this, closing the stream would wait for the model and its tools to finish.
                         run.cancel()
                         raise
                 break
+            except InputReplaced as replaced:
+                history.replace(replaced.item)
+                yield ThreadItemReplacedEvent(item=replaced.item)
+                for notice in self._guardrails.take_notices():
+                    yield notice
             except Exception as error:
                 failure = as_model_failure(error)
                 if failure is None:
@@ -122,8 +179,8 @@ class AgentHandler(TurnHandler):
                 if failure.fault != "context_length_exceeded" or not await history.shorten():
                     raise failure from error
                 session.log.info("history shortened: too long for the model", model=converter.model)
-                items = [*await history.load(), *[item.to_input_item() for item in run.new_items]]
-                agent, max_turns = run.current_agent, max(1, max_turns - run.current_turn + 1)
+            items = [*await history.load(), *[item.to_input_item() for item in run.new_items]]
+            agent, max_turns = run.current_agent, max(1, max_turns - run.current_turn + 1)
         for converted in converter.finish():
             yield converted
         if converter.refused:

@@ -4,11 +4,14 @@ import math
 from collections.abc import Sequence
 from itertools import groupby
 
+import msgspec
 from agents import TResponseInputItem
+from chatkit.types import ThreadItem
 
 from chatrack.chat.agents.input_items import to_input_items
 from chatrack.chat.turns.session import TurnSession
 from chatrack.interfaces import ItemRecord, Store
+from chatrack.interfaces.records import item_to_record
 
 CHARACTERS_PER_TOKEN = 4
 """The estimate that token budgets are based on."""
@@ -68,6 +71,14 @@ class ThreadHistory:
         if self._records is None:
             self._records = await self._load_records()
         return await to_input_items(self._records)
+
+    def replace(self, item: ThreadItem) -> None:
+        """Use another version of an item from now on."""
+        data = item_to_record(item).data
+        self._records = [
+            msgspec.structs.replace(record, data=data) if record.id == item.id else record
+            for record in self._records or ()
+        ]
 
     async def shorten(self) -> bool:
         """Drop at least the older half, in whole turns, for this turn and later ones.

@@ -6,7 +6,7 @@ conversation may change its provider between two turns, and, by a handoff, withi
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import agents
@@ -15,6 +15,7 @@ from agents.run import CallModelData, ModelInputData
 
 from chatrack.chat.agents.input_items import SOURCE_MODEL, short_call_id
 from chatrack.chat.agents.resolver import AgentResolver
+from chatrack.chat.agents.sanitize import sanitize_text
 
 _FAKE_ID = "__fake_id__"
 """The id that the Agents SDK gives to everything that came over Chat Completions."""
@@ -31,6 +32,8 @@ class InputFilter:
 
     def __init__(self, resolver: AgentResolver) -> None:
         self._resolver = resolver
+        self.replaced_texts: Mapping[str, str] = {}
+        """What the model reads instead of texts that it wrote in this turn."""
         self._source_models: dict[str, str] = {}
         """The models of this turn's items, by what the items can be recognised by."""
 
@@ -63,14 +66,29 @@ class InputFilter:
                 call_id = new_call_ids.get(item["call_id"], item["call_id"])
                 output.append({**_plain_output(item), "call_id": call_id})
             elif "role" in item:
-                is_reply = item["role"] == "assistant"
-                output.append(_assistant_message(item, same_model=source == model) if is_reply else item)
+                if item["role"] == "assistant":
+                    item = self._with_replaced_texts(item)
+                    item = _assistant_message(item, same_model=source == model)
+                output.append(item)
             elif kind == "reasoning":
                 if source == model and _is_replayable(item):
                     output.append(item)
             elif source is None or source == model:
                 output.append(item)  # the call of a hosted tool, or an item that the Agents SDK adds
         return ModelInputData(input=_drop_orphan_reasoning(output), instructions=data.model_data.instructions)
+
+    def _with_replaced_texts(self, item: dict[str, Any]) -> dict[str, Any]:
+        parts = item.get("content")
+        if not self.replaced_texts or not isinstance(parts, list):
+            return item
+        replaced = []
+        for part in parts:
+            name = "refusal" if "refusal" in part else "text"
+            text = self.replaced_texts.get(sanitize_text(part.get(name) or ""))
+            # The places of annotations in the text have moved.
+            changes = {} if text is None else {name: text, "annotations": []}
+            replaced.append({**part, **changes})
+        return {**item, "content": replaced}
 
     def _source_of(self, item: dict[str, Any]) -> str | None:
         known = (self._source_models.get(name) for name in _identifiers(item))

@@ -45,6 +45,23 @@ def model_item_content(item: dict[str, Any], model: str) -> dict[str, Any]:
     return {"kind": MODEL_ITEM, "model": model, "item": item}
 
 
+def without_reasoning_text(item: HiddenContextItem) -> HiddenContextItem | None:
+    """Return the hidden item of a model without reasoning that can be read; None if nothing else is in it.
+
+    Encrypted reasoning stays, for the provider that made it.
+    """
+    content = item.content
+    if not isinstance(content, dict) or content.get("kind") != MODEL_ITEM:
+        return item
+    raw = content["item"]
+    if raw.get("type") != "reasoning":
+        return item
+    if not raw.get("encrypted_content"):
+        return None
+    kept = {name: raw[name] for name in ("type", "id", "encrypted_content") if name in raw}
+    return item.model_copy(update={"content": {**content, "item": {**kept, "summary": []}}})
+
+
 async def to_input_items(records: Sequence[ItemRecord]) -> list[TResponseInputItem]:
     """Convert stored items to input items, every call followed by its result.
 

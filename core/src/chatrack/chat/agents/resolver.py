@@ -12,6 +12,7 @@ from chatkit.types import InferenceOptions
 from chatrack.assembly import BoundAgent
 from chatrack.assembly.models import NamedModel
 from chatrack.errors import BadRequest
+from chatrack.interfaces import OutputGuardrail
 
 _log = structlog.get_logger(source="chatrack.agents")
 
@@ -27,6 +28,12 @@ class AgentResolver:
     def __init__(self, default_agent: BoundAgent, others: Iterable[BoundAgent]) -> None:
         self.default_agent = default_agent
         self._bound = {id(bound.agent): bound for bound in (*others, default_agent)}
+        self.has_output_guardrails = any(
+            isinstance(guardrail.guardrail, OutputGuardrail)
+            for bound in self._bound.values()
+            for guardrail in bound.guardrails
+        )
+        """Whether any of the agents has output guardrails."""
 
     def find(self, agent: agents.Agent[Any]) -> BoundAgent | None:
         """Return the bound agent, or None for an agent that is none of ours."""

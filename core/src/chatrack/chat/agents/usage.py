@@ -1,6 +1,6 @@
 """Token usage per agent and model."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -23,15 +23,22 @@ class UsageTracker(RunHooks[TurnContext]):
     Args:
         resolver: finds the address and the model of an agent.
         on_response: called with every response of a model.
+        before_call: awaited before every call of a model; what it raises ends the run.
+        after_call: awaited after every call of a model, before the tools that it calls.
     """
 
     def __init__(
         self,
         resolver: AgentResolver,
         on_response: Callable[[Agent[Any], ModelResponse], None] | None = None,
+        *,
+        before_call: Callable[[Agent[Any]], Awaitable[None]] | None = None,
+        after_call: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._resolver = resolver
         self._on_response = on_response
+        self._before_call = before_call
+        self._after_call = after_call
         self._counts: dict[tuple[str, str], _Count] = {}
         self._tokens = 0
         self.budget: TokenBudget | None = None
@@ -42,6 +49,8 @@ class UsageTracker(RunHooks[TurnContext]):
     ) -> None:
         if self.budget is not None:
             self.budget.check(self._tokens)
+        if self._before_call is not None:
+            await self._before_call(agent)
         self._count(agent).requests += 1
 
     async def on_llm_end(
@@ -49,6 +58,11 @@ class UsageTracker(RunHooks[TurnContext]):
     ) -> None:
         if self._on_response is not None:
             self._on_response(agent, response)
+        self._add_tokens(agent, response)
+        if self._after_call is not None:
+            await self._after_call()
+
+    def _add_tokens(self, agent: Agent[Any], response: ModelResponse) -> None:
         usage = response.usage
         if not usage.total_tokens:
             return  # the provider reported none

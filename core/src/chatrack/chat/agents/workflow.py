@@ -67,6 +67,8 @@ class WorkflowBuilder:
     def __init__(
         self, thread_id: str, *, tools: bool, reasoning: bool, provider_metadata: dict[str, str]
     ) -> None:
+        self.plain = False
+        """Whether to show nothing that a model wrote: of an agent whose text is checked before it is shown."""
         self._thread_id = thread_id
         self._show_tools = tools
         self._show_reasoning = reasoning
@@ -88,7 +90,7 @@ class WorkflowBuilder:
 
     def reasoning_delta(self, key: ReasoningKey, text: str) -> Events:
         """Show more of a part of the reasoning."""
-        if not self._show_reasoning or not text:
+        if not self._show_reasoning or self.plain or not text:
             return ()
         reasoning = self._reasoning.get(key)
         if reasoning is None:
@@ -111,7 +113,7 @@ class WorkflowBuilder:
         if key in self._cut_short:  # its beginning is in a finished workflow: show what came since
             self._cut_short.remove(key)
             text = "" if reasoning is None else reasoning.text
-        if not self._show_reasoning or not text.strip():
+        if not self._show_reasoning or self.plain or not text.strip():
             return ()
         if reasoning is None:
             return self._add(_thought(text), kind="reasoning")
@@ -119,9 +121,15 @@ class WorkflowBuilder:
 
     # -- tools ---------------------------------------------------------------------------------------------
 
-    def tool_call(self, call_id: str, name: str) -> Events:
-        """Show that a tool is called."""
-        if not self._show_tools:
+    def tool_call(self, call_id: str, name: str, *, known: bool) -> Events:
+        """Show that a tool is called.
+
+        Args:
+            call_id: the id of the call.
+            name: the tool's name, as the model wrote it.
+            known: whether there is such a tool.
+        """
+        if not self._show_tools or (self.plain and not known):
             return ()
         events = self._add(CustomTask(title=_humanize(name), icon="bolt", status_indicator="loading"))
         self._tasks[call_id] = self._last_index
@@ -145,7 +153,10 @@ class WorkflowBuilder:
         make_task = self._HOSTED_TOOLS.get(item.type)
         if not self._show_tools or make_task is None:
             return ()
-        task = make_task(item).model_copy(update={"status_indicator": "complete" if done else "loading"})
+        task = _PLAIN_TASKS.get(item.type) if self.plain else make_task(item)
+        if task is None:
+            return ()
+        task = task.model_copy(update={"status_indicator": "complete" if done else "loading"})
         index = self._tasks.pop(item.id, None) if done else None
         if index is not None:
             return self._update(index, task)
@@ -218,6 +229,16 @@ def _humanize(name: str) -> str:
     """Return the name of a tool as a title: `create_todo` becomes `Create todo`."""
     words = " ".join(sanitize_text(name).replace("_", " ").replace("-", " ").split())[:80]
     return words[:1].upper() + words[1:]
+
+
+_PLAIN_TASKS: dict[str, Task] = {
+    "web_search_call": SearchTask(title="Searching the web"),
+    "file_search_call": FileTask(title="Searching files"),
+    "code_interpreter_call": CustomTask(title="Running code", icon="square-code"),
+    "image_generation_call": ImageTask(title="Generating an image"),
+    "mcp_call": CustomTask(title="Calling a tool", icon="bolt"),
+}
+"""The tasks of tools that a provider runs, without what the model wrote."""
 
 
 def _web_search(item: Any) -> SearchTask:

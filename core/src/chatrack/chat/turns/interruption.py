@@ -9,12 +9,13 @@ from chatrack.ids import new_id
 from chatrack.interfaces import ItemRecord
 from chatrack.interfaces.records import item_to_record
 
-Interruption = Literal["disconnected", "shutdown", "failed"]
+Interruption = Literal["disconnected", "shutdown", "failed", "withheld"]
 
 _TEXTS: dict[Interruption, str] = {
     "disconnected": "The user cancelled the previous response. Do not continue it unless asked.",
     "shutdown": "The previous response was interrupted before it was complete.",
     "failed": "The previous response failed before it was complete.",
+    "withheld": "The previous response was withheld from the user by a content check.",
 }
 
 

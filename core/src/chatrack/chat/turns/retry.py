@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from chatkit.types import ThreadItem, ThreadItemRemovedEvent
+from chatkit.types import ThreadItem
 
 from chatrack.chat.turns.channel import EventChannel
 from chatrack.chat.turns.interruption import Interruption
@@ -57,11 +57,16 @@ class RetryWriter(TurnWriter):
             self._failure_reported = True
             raise
         self._send_done(items)
-        self._emit_removed(self._visible_replaced_ids)
+        self._send_removed(self._visible_replaced_ids)
 
     async def abandon(self, reason: Interruption, usage: Sequence[UsageRecord]) -> None:
         await self.release(usage)
-        self._emit_removed(self.visible_item_ids)
+        self._send_removed(self.visible_item_ids)
+
+    async def withhold(
+        self, refusal: str | None, sent: ThreadItem | None, usage: Sequence[UsageRecord]
+    ) -> None:
+        await self.abandon("withheld", usage)
 
     async def release(self, usage: Sequence[UsageRecord] = ()) -> None:
         await self._end(drop=True, usage=usage)
@@ -77,7 +82,3 @@ class RetryWriter(TurnWriter):
             await super()._remove(item_id)
         else:
             self._deferred_removals.append(item_id)
-
-    def _emit_removed(self, item_ids: Sequence[str]) -> None:
-        for item_id in item_ids:
-            self.send(ThreadItemRemovedEvent(item_id=item_id))

@@ -9,7 +9,7 @@ from typing import Literal
 
 import structlog
 
-from chatrack.chat.errors import INTERRUPTED, RESTARTING, TAKEN_OVER, to_error_event
+from chatrack.chat.errors import INTERRUPTED, RESTARTING, TAKEN_OVER, Withheld, to_error_event
 from chatrack.chat.turns.channel import EventChannel
 from chatrack.chat.turns.handler import TurnHandler
 from chatrack.chat.turns.interruption import Interruption, interruption_marker
@@ -25,7 +25,7 @@ from chatrack.interfaces.records import item_to_record
 from chatrack.limits import Limits, TokenBudget
 
 CancelReason = Literal["disconnected", "shutdown", "lost"]
-Outcome = Literal["completed", "cancelled", "failed", "lost", "refused"]
+Outcome = Literal["completed", "cancelled", "failed", "lost", "refused", "withheld"]
 
 DRAIN_TIMEOUT = 5.0
 """Seconds that a handler gets to stop what still runs after its turn's work has ended."""
@@ -264,7 +264,13 @@ class Turn:
         if self.cancel_reason == "shutdown" and stopped:
             error_event = INTERRUPTED
         outcome: Outcome
-        if error is None and not stopped:
+        if isinstance(error, Withheld):
+            outcome = "withheld"
+            # A retry leaves the old answer, which a refusal must not follow.
+            refusal = error.message if error.refusal and not writer.uncommitted else None
+            error_event = error_event if refusal is None else None
+            end = functools.partial(writer.withhold, refusal, error.sent, self._usage_records())
+        elif error is None and not stopped:
             outcome, end = "completed", functools.partial(writer.commit, self._usage_records())
         else:
             outcome = "cancelled" if stopped else "failed"

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 
 from chatkit.types import (
     ClientToolCallItem,
-    Thread,
     ThreadCreatedEvent,
     ThreadItem,
     ThreadItemAddedEvent,
@@ -15,16 +14,19 @@ from chatkit.types import (
     ThreadItemUpdatedEvent,
     ThreadStreamEvent,
     ThreadUpdatedEvent,
+    UserMessageItem,
 )
 
 from chatrack.chat.turns.channel import EventChannel
 from chatrack.chat.turns.draft import ItemDraft
 from chatrack.chat.turns.interruption import Interruption, interruption_marker
 from chatrack.chat.turns.text_delta import TextDelta
+from chatrack.chat.turns.wire import encode_event, visible_thread
+from chatrack.chat.turns.withheld import placeholder_for, refusal_message
 from chatrack.clock import as_utc, now, to_micros
 from chatrack.errors import LeaseLost
 from chatrack.interfaces import ItemRecord, Lease, PauseRecord, Store, UsageRecord
-from chatrack.interfaces.records import dump, is_hidden, item_to_record
+from chatrack.interfaces.records import is_hidden, item_to_record
 
 CLIENT_TOOL = "client_tool"
 """The kind of a pause that waits for a client tool."""
@@ -97,7 +99,7 @@ class TurnWriter:
             self._drafts.pop(event.item_id, None)
             await self._remove(event.item_id)
         elif isinstance(event, ThreadCreatedEvent | ThreadUpdatedEvent):
-            event = event.model_copy(update={"thread": _visible_thread(event.thread)})
+            event = event.model_copy(update={"thread": visible_thread(event.thread)})
         self.send(event)
 
     def send_delta(self, delta: TextDelta | None) -> bool:
@@ -127,7 +129,7 @@ class TurnWriter:
             and event.item_id in self._hidden_item_ids
         ):
             return
-        self._channel.put(b"data: " + dump(event).encode() + b"\n\n")
+        self._channel.put(encode_event(event))
 
     async def store_user_input(self, item: ThreadItem) -> None:
         """Store an item that the user has just completed, and end the pause that waited for it.
@@ -211,6 +213,39 @@ class TurnWriter:
         await self._end([*hidden, *map(self.to_record, items), marker], usage=usage)
         self._send_done(items)
 
+    async def withhold(
+        self, refusal: str | None, sent: ThreadItem | None, usage: Sequence[UsageRecord]
+    ) -> None:
+        """Remove everything that the turn has produced, and release the lease; then tell the client.
+
+        Args:
+            refusal: a sentence to store as the assistant's answer; None for nothing.
+            sent: what the user sent, if it must not stay either. A message is removed; if there is a refusal, and for
+                everything else, a placeholder takes its place.
+            usage: the model usage of the turn.
+
+        Raises:
+            LeaseLost: the turn no longer owns the thread; nothing was stored.
+            Unavailable: the database cannot be reached.
+        """
+        thread_id, turn_id = self.lease.thread_id, self.lease.turn_id
+        answer = None if refusal is None else refusal_message(refusal, thread_id=thread_id)
+        removed = []
+        kept = []
+        if isinstance(sent, UserMessageItem) and answer is None:
+            removed = [sent.id]
+        elif sent is not None:
+            kept = [placeholder_for(sent)]
+        records = [self.to_record(item) for item in ([*kept, answer] if answer is not None else kept)]
+        if not removed and answer is None:
+            records.append(interruption_marker("withheld", thread_id=thread_id, turn_id=turn_id))
+        await self._end(records, replace=[*self._turn_item_ids, *removed], usage=usage)
+        self._send_removed([*self.visible_item_ids, *removed])
+        for item in kept:
+            self.send(ThreadItemReplacedEvent(item=item))
+        if answer is not None:
+            self.send(ThreadItemDoneEvent(item=answer))
+
     async def release(self, usage: Sequence[UsageRecord] = ()) -> None:
         """Release the thread without storing what is left of the turn.
 
@@ -238,6 +273,10 @@ class TurnWriter:
     def _send_done(self, items: Iterable[ThreadItem]) -> None:
         for item in items:
             self.send(ThreadItemDoneEvent(item=item))
+
+    def _send_removed(self, item_ids: Iterable[str]) -> None:
+        for item_id in item_ids:
+            self.send(ThreadItemRemovedEvent(item_id=item_id))
 
     # -- storing -------------------------------------------------------------------------------------------
 
@@ -309,12 +348,3 @@ async def _wait_quietly(write: asyncio.Future[None]) -> None:
     await asyncio.wait([write])
     if not write.cancelled():
         write.exception()
-
-
-def _visible_thread(thread: Thread) -> Thread:
-    """Return a thread as a client may see it: without metadata and hidden items, its time in UTC."""
-    items = thread.items.model_copy(
-        update={"data": [item for item in thread.items.data if not is_hidden(item)]}
-    )
-    changes = {"metadata": {}, "items": items, "created_at": as_utc(thread.created_at)}
-    return thread.model_copy(update=changes)
