@@ -184,6 +184,7 @@ def test_plugins_that_cannot_run_as_they_stand_are_left_out_and_the_reason_is_sa
         "api_keys_auth": "plugins.api_keys_auth.keys",
         "signed_header_auth": "plugins.signed_header_auth.secret",
         "session_auth": "who may come in is your choice",
+        "guardrails": "agents have to name its guardrails",
     }
     for name, reason in reasons.items():
         assert name not in enabled

@@ -188,6 +188,10 @@ def all_tables(echo: str, store: str, *, passwords: bool = True) -> Tables:
         "plugins.compatible_provider.endpoints.other": endpoint("plugins.compatible_provider.endpoints.*"),
         "plugins.api_keys_auth": {"keys": [{"hash": hash_api_key(f"ctk_{MARK}"), "user": "bot"}]},
         "plugins.jwt_auth": {"secret": {"env": "JWT_SECRET"}},
+        "plugins.guardrails.moderation": {
+            "api_key": marker("plugins.guardrails.moderation.api_key"),
+            "base_url": with_password(f"{echo}/v1", "plugins.guardrails.moderation.base_url"),
+        },
         "plugins.signed_header_auth": {"secret": [marker("plugins.signed_header_auth.secret")]},
     }
 
@@ -202,6 +206,7 @@ ENABLED = [
     "api_keys_auth",
     "session_auth",
     "signed_header_auth",
+    "guardrails",
     "todo_tools",
 ]
 

@@ -117,6 +117,9 @@ def _usable_plugins(
     for plugin in [plugin for plugin in usable if "authenticators" in plugin.hooks]:
         usable.remove(plugin)
         left_out[plugin.name] = "who may come in is your choice; see docs/authentication.md"
+    for plugin in [plugin for plugin in usable if set(plugin.hooks) <= {"guardrails", "lifespan"}]:
+        usable.remove(plugin)
+        left_out[plugin.name] = "agents have to name its guardrails; see docs/guardrails.md"
     usable.sort(key=_rank)
     store, *other_stores = [plugin.name for plugin in usable if "store" in plugin.hooks] or [""]
     left_out |= dict.fromkeys(other_stores, f"there is a store already, {store}")

@@ -1,0 +1,1 @@
+"""The guardrails of the plugin `guardrails`."""
