@@ -567,3 +567,29 @@ async def test_answers_and_outputs_of_client_tools_are_checked_too(guarded, gate
     for word in ("XSECRETX", "MASKED"):
         assert word not in stored_in(config)
         assert word not in json.dumps(list(upstream.state.log))
+
+
+@pytest.mark.parametrize(("fault", "title"), [("TRIP", "Hello"), ("MASKED", "*** w1 w2"), ("RAISE", "Hello")])
+async def test_titles_that_models_write_are_checked_too(guarded, calls, monkeypatch, fault, title):
+    import fake_gate
+
+    original = fake_gate.judge
+
+    async def judge_titles(text, direction, context):
+        return await original(text.replace("w0", fault), direction, context)
+
+    monkeypatch.setattr(fake_gate, "judge", judge_titles)
+    config = guarded(["gate.whole"], model="fake-n3", chat='titles = "model"')
+    async with serving(config) as chat:
+        events = await chat.events("threads.create", input=message("Hello"))
+        thread = events[0]["thread"]["id"]
+
+        async def current():
+            return (await chat.get("threads.get_by_id", thread_id=thread))["title"]
+
+        for _ in range(100):
+            if await current() == title and len(fake_gate.calls) >= 2:
+                break
+            await asyncio.sleep(0.05)
+        assert await current() == title
+    assert "w0" not in stored_in(config)

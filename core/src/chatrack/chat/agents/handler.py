@@ -67,6 +67,8 @@ class AgentHandler(TurnHandler):
         self._titles = titles
         self._user_input = user_input
         self._input_filter = InputFilter(resolver)
+        self._context = context
+        self._thread = thread
         self._guardrails = GuardrailCalls(context, thread)
         self._input_guard = InputGuard(resolver, self._guardrails)
         self._output_guard = OutputGuard(self._guardrails)
@@ -114,7 +116,7 @@ class AgentHandler(TurnHandler):
         """
         created = session.request.create
         if created is not None and self._titles is not None:
-            session.spawn(self._titles.improve(session, created), "title")
+            session.spawn(self._titles.improve(session, created, self._check_title), "title")
         writer = session.writer
         converter = EventConverter(session.thread_id, self._resolver, self._chat, writer.provider_metadata)
         guard = self._output_guard if self._resolver.has_output_guardrails else None
@@ -194,6 +196,11 @@ class AgentHandler(TurnHandler):
         if task is not None and not task.done():
             task.cancel()
             await asyncio.wait([task])
+
+    async def _check_title(self, title: str) -> str:
+        # With calls of its own: nobody would send the notices of a turn that has ended.
+        calls = GuardrailCalls(self._context, self._thread)
+        return await calls.check_output(title, self._resolver.default_agent)
 
     def _run_config(self) -> RunConfig:
         return RunConfig(

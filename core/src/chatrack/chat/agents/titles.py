@@ -1,7 +1,7 @@
 """Titles of threads: from the first message, or by a model."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import structlog
 from agents import Agent, RunConfig, Runner
@@ -10,6 +10,7 @@ from chatkit.types import Page, Thread, ThreadUpdatedEvent, UserMessageItem
 from chatrack.assembly import BoundAgent
 from chatrack.chat.agents.resolver import AgentResolver
 from chatrack.chat.agents.usage import UsageTracker
+from chatrack.chat.errors import Withheld
 from chatrack.chat.requests import clean_text
 from chatrack.chat.turns.session import TurnSession
 from chatrack.config import ChatTable
@@ -64,12 +65,15 @@ class TitleGenerator:
         self._model_name = model_name
         self._create_model = create_model
 
-    async def improve(self, session: TurnSession, created: ThreadRecord) -> None:
+    async def improve(
+        self, session: TurnSession, created: ThreadRecord, check: Callable[[str], Awaitable[str]]
+    ) -> None:
         """Rename the thread of a turn, tell the client, and store the tokens that it took.
 
         Args:
             session: the turn that created the thread.
             created: the thread as it was created.
+            check: returns what users may read of a title; raises `Withheld` if that is nothing.
         """
         message = session.request.message
         agent = Agent[TurnContext](
@@ -83,7 +87,9 @@ class TitleGenerator:
         title = await self._ask(agent, text, usage)
         if title is not None:
             try:
-                await self._rename(session, created.title, title)
+                await self._rename(session, created.title, (await check(title))[: self._max_title])
+            except Withheld:
+                pass  # logged by the guardrail's caller; the thread keeps its name
             except RequestError as error:
                 session.log.warning("thread not renamed", reason=error.title)
         records = usage.records(thread_id=session.thread_id, turn_id=session.turn_id)
