@@ -319,15 +319,19 @@ async def test_placeholders_are_filled_in_for_the_user_of_the_turn(build):
     assembly = build(extra=f'[agents.a]\ninstructions = "{text}"')
     today = dt.datetime.now(dt.UTC).date().isoformat()
     ada = User(id="u1", tenant_id="acme", name="Ada", email="ada@example.com")
-    assert await instructions_for(assembly, ada) == f"I u1, N Ada, E ada@example.com, T acme, D {today}."
-    assert await instructions_for(assembly, User(id="u2")) == f"I u2, N u2, E , T default, D {today}."
+    expected = f'I "u1", N "Ada", E "ada@example.com", T "acme", D {today}.'
+    assert await instructions_for(assembly, ada) == expected
+    expected = f'I "u2", N "u2", E null, T "default", D {today}.'
+    assert await instructions_for(assembly, User(id="u2")) == expected
 
 
 async def test_other_braces_and_what_the_user_is_called_are_left_as_they_are(build):
     text = "Answer as {json}, {{user.id}}, { user.id }, {user}, {0}, %s, {todays}: {user.name}"
     assembly = build(extra=f'[agents.a]\ninstructions = "{text}"')
     filled = await instructions_for(assembly, User(id="u1", name="{user.tenant_id} \\1"))
-    assert filled == "Answer as {json}, {u1}, { user.id }, {user}, {0}, %s, {todays}: {user.tenant_id} \\1"
+    assert (
+        filled == 'Answer as {json}, {"u1"}, { user.id }, {user}, {0}, %s, {todays}: "{user.tenant_id} \\\\1"'
+    )
 
 
 # -- plugins -------------------------------------------------------------------------------------------

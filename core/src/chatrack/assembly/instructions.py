@@ -1,6 +1,8 @@
 """Placeholders in instructions, such as `{user.id}`, which are filled in for each turn."""
 
+import json
 import re
+import unicodedata
 from collections.abc import Callable
 from typing import Any
 
@@ -12,18 +14,20 @@ from chatrack.interfaces import TurnContext
 
 _PLACEHOLDER = re.compile(r"\{(user\.[^{}\s]*|state\.[A-Za-z0-9_.-]+|locale|today)\}")
 _STATE = "state."
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_TODAY = "today"
 _MAX_VALUE = 1000
 """The longest value that is filled in, in characters. Users choose some of these values themselves."""
 
-_VALUES: dict[str, Callable[[TurnContext], str]] = {
+_VARIATION_SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+"""They are invisible, and any text can be written in them."""
+
+_VALUES: dict[str, Callable[[TurnContext], Any]] = {
     "user.id": lambda turn: turn.user.id,
     "user.name": lambda turn: turn.user.name or turn.user.id,
-    "user.email": lambda turn: turn.user.email or "",
+    "user.email": lambda turn: turn.user.email,
     "user.tenant_id": lambda turn: turn.user.tenant_id,
-    "user.roles": lambda turn: ", ".join(sorted(turn.user.roles)),
-    "locale": lambda turn: turn.request.locale or "",
-    "today": lambda _turn: now().date().isoformat(),
+    "user.roles": lambda turn: sorted(turn.user.roles),
+    "locale": lambda turn: turn.request.locale,
 }
 
 
@@ -32,7 +36,7 @@ def unknown_placeholders(instructions: str) -> list[str]:
     return [
         f"{{{name}}}"
         for name in _PLACEHOLDER.findall(instructions)
-        if name not in _VALUES and not name.startswith(_STATE)
+        if name not in _VALUES and name != _TODAY and not name.startswith(_STATE)
     ]
 
 
@@ -49,10 +53,37 @@ def with_placeholders(instructions: str) -> str | Callable[[RunContextWrapper[Tu
 
 
 def _value(name: str, turn: TurnContext) -> str:
-    """Return the value of a placeholder, on one line. State that the credentials do not have is empty."""
+    """Return what stands for a placeholder: a value that somebody else has chosen is quoted, as JSON."""
+    if name == _TODAY:
+        return now().date().isoformat()
     if name.startswith(_STATE):
-        state = turn.request.state.get(name.removeprefix(_STATE), "")
-        value = state if isinstance(state, str) else msgspec.json.encode(state).decode()
+        return _quote(turn.request.state.get(name.removeprefix(_STATE)))
+    return _quote(_VALUES[name](turn))
+
+
+def _quote(value: Any) -> str:
+    """Return a value as JSON on one line, in which nothing is invisible, ends the quotation or looks like markup.
+
+    A value that is too long is cut, and is then a string.
+    """
+    if isinstance(value, str):
+        quoted = _dump(_cut(value))
     else:
-        value = _VALUES[name](turn)
-    return _CONTROL.sub(" ", value)[:_MAX_VALUE]
+        quoted = _dump(msgspec.to_builtins(value))
+        if len(quoted) > _MAX_VALUE:
+            quoted = _dump(_cut(quoted))
+    # Some models are told where the instructions end by tags such as `<|im_end|>`, which their users must not write.
+    return quoted.replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def _dump(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    text = _VARIATION_SELECTORS.sub("", text)
+    if text.isprintable():
+        return text
+    # Dropped: control and format characters (which reorder text, or have no width), line separators, surrogates.
+    return "".join(char for char in text if char.isprintable() or unicodedata.category(char) == "Zs")
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MAX_VALUE else f"{text[:_MAX_VALUE]}…"

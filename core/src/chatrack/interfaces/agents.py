@@ -12,8 +12,8 @@ class AgentSpec(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         name: the name, unique within its plugin. The full name is `<plugin>.<name>`.
         instructions: the system prompt. `{user.id}`, `{user.name}`, `{user.email}`, `{user.tenant_id}`,
-            `{user.roles}`, `{locale}`, `{state.<name>}` and `{today}` are filled in for each turn. Other braces are
-            ordinary text.
+            `{user.roles}`, `{locale}`, `{state.<name>}` and `{today}` are filled in for each turn, quoted as JSON.
+            Other braces are ordinary text.
         description: what the agent is for. Agents that can hand off to it read this.
         model: `provider` or `provider/model`; `[chat] model` if None.
         tools: names or globs (`todo_tools.*`) of its tools. A bare name is enough where it is unique.

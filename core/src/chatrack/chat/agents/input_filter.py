@@ -67,9 +67,11 @@ class InputFilter:
                 output.append({**_plain_output(item), "call_id": call_id})
             elif "role" in item:
                 if item["role"] == "assistant":
-                    item = self._with_replaced_texts(item)
-                    item = _assistant_message(item, same_model=source == model)
-                output.append(item)
+                    replaced = self._with_replaced_texts(item)
+                    output.append(_assistant_message(replaced, same_model=source == model))
+                else:
+                    # Instructions are the agent's alone: whatever else is in the input is not the operator's.
+                    output.append({**item, "role": "user"})
             elif kind == "reasoning":
                 if source == model and _is_replayable(item):
                     output.append(item)
