@@ -11,8 +11,8 @@ from openai.types.responses import (
 )
 
 from chatrack.assembly import BoundAgent
+from chatrack.chat.agents.annotations import to_annotation
 from chatrack.chat.agents.events import EventConverter
-from chatrack.chat.agents.events import _to_annotation as to_annotation
 from chatrack.chat.agents.resolver import AgentResolver
 from chatrack.chat.agents.sanitize import sanitize_json
 from chatrack.config import ChatTable
@@ -102,7 +102,7 @@ def test_halves_of_surrogate_pairs_in_arguments_and_sources_do_not_fail_the_turn
     )
     assert "\ufffd" in item_to_record(done.item).data
     shown = [
-        to_annotation({"type": "url_citation", "url": url, "title": title, "end_index": end})
+        to_annotation({"type": "url_citation", "url": url, "title": title, "end_index": end}, None)
         for url, title, end in [("http://a/\0", "\ud83d", 1), ("http://a", "x", "no number"), (7, "x", 1)]
     ]
     assert [text is not None for text in shown] == [True, False, False]

@@ -44,6 +44,13 @@ Origin = Annotated[
         description='an origin such as "https://example.com", or "*" for all',
     ),
 ]
+LinkHost = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*$",
+        description='a host in lower case such as "example.com", or "*.example.com" for all below it',
+    ),
+]
 
 
 class ServerTable(Settings):
@@ -123,6 +130,7 @@ class ChatTable(Settings):
         titles: `message` names a thread after the user's first message, `model` lets the model write a better title.
         max_message: the longest message, in characters.
         max_title: the longest title, in characters.
+        link_hosts: the hosts that links and images in answers may lead to, such as `example.com` or `*.example.com`; all if absent.
         busy_wait: seconds that a message waits for the previous turn to end.
         lease: seconds without a renewal after which the process of a turn counts as dead.
         checkpoint: seconds between two saves of the text of a running answer.
@@ -140,6 +148,7 @@ class ChatTable(Settings):
     titles: Literal["message", "model"] = "message"
     max_message: Positive = 10_000
     max_title: Positive = 200
+    link_hosts: list[LinkHost] | None = None
     busy_wait: Seconds = 5.0
     lease: Annotated[float, msgspec.Meta(ge=1, le=30)] = 20.0
     checkpoint: Annotated[float, msgspec.Meta(ge=0.05, le=60)] = 0.75

@@ -7,17 +7,14 @@ import json
 from typing import Any, TypeAlias
 
 import agents
-import structlog
 from agents import StreamEvent
 from agents.items import RunItem
 from chatkit.types import (
-    Annotation,
     AssistantMessageContent,
     AssistantMessageContentPartAdded,
     AssistantMessageContentPartAnnotationAdded,
     AssistantMessageContentPartDone,
     AssistantMessageItem,
-    FileSource,
     HiddenContextItem,
     ProgressUpdateEvent,
     ThreadItemAddedEvent,
@@ -25,13 +22,13 @@ from chatkit.types import (
     ThreadItemRemovedEvent,
     ThreadItemUpdatedEvent,
     ThreadStreamEvent,
-    URLSource,
 )
-from pydantic import ValidationError
 
 from chatrack.assembly import BoundAgent
+from chatrack.chat.agents.annotations import to_annotation
 from chatrack.chat.agents.guardrail_calls import output_guardrails
 from chatrack.chat.agents.input_items import model_item_content
+from chatrack.chat.agents.link_filter import LinkFilter
 from chatrack.chat.agents.resolver import AgentResolver
 from chatrack.chat.agents.sanitize import sanitize_json, sanitize_text
 from chatrack.chat.agents.workflow import WorkflowBuilder
@@ -41,8 +38,6 @@ from chatrack.config import ChatTable
 from chatrack.ids import new_id
 
 Events: TypeAlias = tuple[ThreadStreamEvent | TextDelta, ...]
-
-_log = structlog.get_logger(source="chatrack.agents")
 
 
 class EventConverter:
@@ -68,11 +63,15 @@ class EventConverter:
         # id to every message over Chat Completions.
         self._messages: dict[int, AssistantMessageItem] = {}
         self._annotations: dict[tuple[str, int], int] = {}
+        self._link_hosts = chat.link_hosts
+        self._link_filters: dict[tuple[int, int], LinkFilter] = {}
+        """Of the parts that are being streamed, by output and content index."""
         self._workflow = WorkflowBuilder(
             thread_id,
             tools=chat.show_tools,
             reasoning=chat.show_reasoning,
             provider_metadata=provider_metadata,
+            link_hosts=chat.link_hosts,
         )
         self._workflow.plain = bool(output_guardrails(self._agent))
 
@@ -104,17 +103,20 @@ class EventConverter:
 
     def _created(self, _event: Any) -> Events:
         self._messages.clear()
+        self._link_filters.clear()
         self._workflow.start_response()
         return ()
 
     def text_delta(self, event: Any) -> TextDelta | None:
         """Convert a text delta of the provider; return None if it belongs to no message."""
         message = self._messages.get(event.output_index)
-        return (
-            None
-            if message is None
-            else TextDelta(message.id, event.content_index, sanitize_text(event.delta))
-        )
+        if message is None:
+            return None
+        text = sanitize_text(event.delta)
+        if self._link_hosts is not None:
+            part = (event.output_index, event.content_index)
+            text = self._link_filters.setdefault(part, LinkFilter(self._link_hosts)).feed(text)
+        return TextDelta(message.id, event.content_index, text)
 
     def _text_delta(self, event: Any) -> Events:
         delta = self.text_delta(event)
@@ -124,7 +126,13 @@ class EventConverter:
         return self._update_part(event, AssistantMessageContentPartAdded)
 
     def _part_done(self, event: Any) -> Events:
-        return self._update_part(event, AssistantMessageContentPartDone)
+        done = self._update_part(event, AssistantMessageContentPartDone)
+        links = self._link_filters.pop((event.output_index, event.content_index), None)
+        rest = "" if links is None else links.finish()
+        message = self._messages.get(event.output_index)
+        return (
+            done if message is None or not rest else (TextDelta(message.id, event.content_index, rest), *done)
+        )
 
     def _update_part(self, event: Any, make_update: type[Any]) -> Events:
         message = self._messages.get(event.output_index)
@@ -136,7 +144,7 @@ class EventConverter:
 
     def _annotation(self, event: Any) -> Events:
         message = self._messages.get(event.output_index)
-        annotation = _to_annotation(event.annotation)
+        annotation = to_annotation(event.annotation, self._link_hosts)
         if message is None or annotation is None:
             return ()
         part = (message.id, event.content_index)
@@ -247,32 +255,17 @@ class EventConverter:
         if part.type == "output_text":
             annotations = [
                 annotation
-                for annotation in map(_to_annotation, part.annotations or [])
-                if annotation is not None
+                for raw in part.annotations or []
+                if (annotation := to_annotation(raw, self._link_hosts)) is not None
             ]
-            return AssistantMessageContent(text=sanitize_text(part.text), annotations=annotations)
+            return AssistantMessageContent(text=self._text(part.text), annotations=annotations)
         if part.type == "refusal":
-            return AssistantMessageContent(text=sanitize_text(part.refusal))
+            return AssistantMessageContent(text=self._text(part.refusal))
         return None
 
-
-def _to_annotation(raw: Any) -> Annotation | None:
-    # The openai client parses annotations into whichever class comes first, or leaves a dict.
-    values = raw if isinstance(raw, dict) else raw.model_dump()
-    values = sanitize_json(values)  # titles and URLs of web pages
-    kind = values.get("type")
-    try:
-        if kind == "url_citation" and values.get("url"):
-            title = values.get("title") or values["url"]
-            return Annotation(source=URLSource(url=values["url"], title=title), index=values.get("end_index"))
-        if kind in {"file_citation", "container_file_citation"} and values.get("filename"):
-            name = values["filename"]
-            index = values.get("index") if kind == "file_citation" else values.get("end_index")
-            return Annotation(source=FileSource(filename=name, title=name), index=index)
-    except ValidationError:
-        pass
-    _log.debug("annotation skipped", kind=kind)
-    return None
+    def _text(self, text: str) -> str:
+        sanitized = sanitize_text(text)
+        return sanitized if self._link_hosts is None else LinkFilter.apply(sanitized, self._link_hosts)
 
 
 _RAW_EVENTS: dict[str, Any] = {

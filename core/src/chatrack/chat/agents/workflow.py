@@ -1,6 +1,7 @@
 """The work before an answer, as ChatKit's workflow items: reasoning, tool calls and searches."""
 
 import time
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -24,6 +25,8 @@ from chatkit.types import (
     WorkflowTaskUpdated,
 )
 
+from chatrack.chat.agents.link_filter import LinkFilter
+from chatrack.chat.agents.link_judge import leads_to
 from chatrack.chat.agents.sanitize import sanitize_json, sanitize_text
 from chatrack.chat.turns.draft import finish_tasks
 from chatrack.clock import now
@@ -62,10 +65,17 @@ class WorkflowBuilder:
         tools: whether tool calls are shown.
         reasoning: whether the model's reasoning is shown.
         provider_metadata: receives the metadata of every workflow item, by its id.
+        link_hosts: the hosts that links may lead to; None for all.
     """
 
     def __init__(
-        self, thread_id: str, *, tools: bool, reasoning: bool, provider_metadata: dict[str, str]
+        self,
+        thread_id: str,
+        *,
+        tools: bool,
+        reasoning: bool,
+        provider_metadata: dict[str, str],
+        link_hosts: Sequence[str] | None = None,
     ) -> None:
         self.plain = False
         """Whether to show nothing that a model wrote: of an agent whose text is checked before it is shown."""
@@ -73,6 +83,7 @@ class WorkflowBuilder:
         self._show_tools = tools
         self._show_reasoning = reasoning
         self._provider_metadata = provider_metadata
+        self._link_hosts = link_hosts
         self._item: WorkflowItem | None = None
         self._started = 0.0
         self._reasoning: dict[ReasoningKey, _Reasoning] = {}
@@ -96,7 +107,7 @@ class WorkflowBuilder:
         if reasoning is None:
             if not text.strip():
                 return ()
-            events = self._add(_thought(text, loading=True), kind="reasoning")
+            events = self._add(self._thought(text, loading=True), kind="reasoning")
             self._reasoning[key] = _Reasoning(self._last_index, [text], len(text), len(text))
             return events
         reasoning.parts.append(text)
@@ -105,7 +116,7 @@ class WorkflowBuilder:
         if reasoning.size < reasoning.sent * 1.25 + 20 or reasoning.sent >= MAX_REASONING_CHARACTERS:
             return ()
         reasoning.sent = reasoning.size
-        return self._update(reasoning.task_index, _thought(reasoning.text, loading=True))
+        return self._update(reasoning.task_index, self._thought(reasoning.text, loading=True))
 
     def reasoning_done(self, key: ReasoningKey, text: str) -> Events:
         """Show a part of the reasoning that is complete."""
@@ -116,8 +127,8 @@ class WorkflowBuilder:
         if not self._show_reasoning or self.plain or not text.strip():
             return ()
         if reasoning is None:
-            return self._add(_thought(text), kind="reasoning")
-        return self._update(reasoning.task_index, _thought(text))
+            return self._add(self._thought(text), kind="reasoning")
+        return self._update(reasoning.task_index, self._thought(text))
 
     # -- tools ---------------------------------------------------------------------------------------------
 
@@ -157,6 +168,9 @@ class WorkflowBuilder:
         if task is None:
             return ()
         task = task.model_copy(update={"status_indicator": "complete" if done else "loading"})
+        if self._link_hosts is not None and isinstance(task, SearchTask):
+            hosts = self._link_hosts
+            task.sources = [source for source in task.sources if leads_to(source.url, hosts)]
         index = self._tasks.pop(item.id, None) if done else None
         if index is not None:
             return self._update(index, task)
@@ -183,7 +197,7 @@ class WorkflowBuilder:
         if item is None:
             return ()
         for reasoning in unfinished.values():  # the newest text may not have been sent yet
-            item.workflow.tasks[reasoning.task_index] = _thought(reasoning.text)
+            item.workflow.tasks[reasoning.task_index] = self._thought(reasoning.text)
         self._cut_short.update(unfinished)
         workflow = finish_tasks(item).workflow.model_copy(
             update={"summary": DurationSummary(duration=round(time.monotonic() - self._started))}
@@ -194,6 +208,14 @@ class WorkflowBuilder:
     def _last_index(self) -> int:
         assert self._item is not None
         return len(self._item.workflow.tasks) - 1
+
+    def _thought(self, text: str, *, loading: bool = False) -> ThoughtTask:
+        shown = sanitize_text(
+            text if len(text) <= MAX_REASONING_CHARACTERS else f"{text[:MAX_REASONING_CHARACTERS]}…"
+        )
+        if self._link_hosts is not None:
+            shown = LinkFilter.apply(shown, self._link_hosts)
+        return ThoughtTask(content=shown, status_indicator="loading" if loading else "complete")
 
     def _add(self, task: Task, *, kind: str = "custom") -> Events:
         if self._item is None:
@@ -216,13 +238,6 @@ class WorkflowBuilder:
         self._item.workflow.tasks[index] = task
         update = WorkflowTaskUpdated(task_index=index, task=task)
         return (ThreadItemUpdatedEvent(item_id=self._item.id, update=update),)
-
-
-def _thought(text: str, *, loading: bool = False) -> ThoughtTask:
-    shown = sanitize_text(
-        text if len(text) <= MAX_REASONING_CHARACTERS else f"{text[:MAX_REASONING_CHARACTERS]}…"
-    )
-    return ThoughtTask(content=shown, status_indicator="loading" if loading else "complete")
 
 
 def _humanize(name: str) -> str:
