@@ -129,6 +129,8 @@ REFUSED = [
     '<a href="ht\ntps://evil.net/x">',
     "<img src='/\n/evil.net/x'>",
     '<img src="\\/evil.net/x">',
+    '<img src="\\\\_.evil.net/x">',
+    '<img src="/\\_.evil.net/x">',
     '<form action="https://evil.net">',
     "[a]:\n//evil.net/x",
     "[a]: <//evil.net/x>",
@@ -200,7 +202,7 @@ PARTS = [
 
 def test_the_pieces_do_not_change_what_is_shown_and_no_renderer_links_elsewhere():
     rng = random.Random(5)
-    for _ in range(3000):
+    for _ in range(1000):
         text = "".join(rng.choices(PARTS, k=rng.randint(1, 24)))
         whole = shown(text)
         links = LinkFilter(HOSTS)

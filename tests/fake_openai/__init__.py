@@ -21,6 +21,8 @@ Model names
     -filter     the content filter ends the answer; with ``-n0`` before its first word
     -length     the maximum length ends the answer
     -loop       call the first offered tool with the least arguments, on every request
+    -gullible   also does what tool outputs say, if they say ``call NAME {json}``, and calls functions
+                that were not offered
     -search     a web search before the message, and a citation in it (Chat: the citation)
     -image      a generated PNG before the message (Responses)
     -noenc      a model without reasoning: requests for encrypted reasoning are refused

@@ -17,6 +17,9 @@ _T = TypeVar("_T")
 _CALL = re.compile(r"\bcall ([A-Za-z0-9_-]+) (\{.*)$", re.MULTILINE)
 _FIRST = re.compile(r"^first: (.*)$", re.MULTILINE)
 _ECHO = re.compile(r"echo: ?(.*)", re.DOTALL)
+_GULLIBLE = 2
+"""The calls after a user's message after which a gullible model has had enough."""
+
 _WORD = re.compile(r"\s*\S+\s*|\s+")
 
 
@@ -92,7 +95,7 @@ def interleave(rows: Sequence[Sequence[_T]]) -> Iterator[_T]:
 def _calls(text: str, tools: Collection[str], behaviour: Behaviour) -> tuple[Call, ...]:
     calls = []
     for name, rest in _CALL.findall(text):
-        if name not in tools:
+        if name not in tools and not behaviour.gullible:
             continue
         try:
             _, end = json.JSONDecoder().raw_decode(rest)
@@ -143,6 +146,13 @@ def decide(
         arguments = json.dumps(_minimal({"type": "object", **(schema or {})}), ensure_ascii=False)
         return Answer(calls=(Call(name, arguments, _call_id(behaviour)),))
     last = turns[-1] if turns else Turn("", "")
+    if last.kind == "output" and behaviour.gullible:
+        asked = max(index for index, turn in enumerate(turns) if turn.kind == "user")
+        followed = sum(turn.kind == "call" for turn in turns[asked:])
+        # Outputs are JSON, often twice.
+        calls = _calls(last.text.replace("\\n", "\n").replace("\\", ""), tools, behaviour)
+        if calls and followed < _GULLIBLE:
+            return Answer(calls=calls)
     if last.kind == "output":
         outputs: list[str] = []
         for turn in reversed(turns):

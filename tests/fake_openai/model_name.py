@@ -25,6 +25,7 @@ _FLAGS = {
     "quota": "quota",
     "thinktext": "thinks_in_text",
     "loop": "loops",
+    "gullible": "gullible",
     "search": "searches",
     "image": "draws",
     "sig": "signed",
@@ -57,6 +58,7 @@ class Behaviour:
     thinks_in_text: bool = False
     refuses: bool = False
     loops: bool = False
+    gullible: bool = False
     searches: bool = False
     draws: bool = False
 

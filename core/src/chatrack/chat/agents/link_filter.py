@@ -60,7 +60,7 @@ class LinkFilter:
     def _advance(self, *, final: bool) -> str:
         if "&#" in self._held:
             self._held = _LEADING_ZEROS.sub(r"\1", self._held)
-        text, places, raw, rest = _decode(self._held, final=final)
+        text, places, raw, rest = _decode(self._held, self._after, final=final)
         output: list[str] = []
         at = 0
         while at < len(text):
@@ -154,8 +154,15 @@ class LinkFilter:
         return at
 
 
-def _decode(raw: str, *, final: bool) -> tuple[str, list[int], str, str]:
+def _decode(raw: str, before: str, *, final: bool) -> tuple[str, list[int], str, str]:
     """Decode entities and backslash escapes, as renderers do before they look at a URL.
+
+    A backslash after a slash or another one stays: in the attribute of a tag, both are part of the URL.
+
+    Args:
+        raw: the text.
+        before: the decoded character before it.
+        final: whether the text is complete.
 
     Returns:
         The decoded text; for each of its characters, and for its end, the place in what was decoded; what was decoded,
@@ -182,12 +189,13 @@ def _decode(raw: str, *, final: bool) -> tuple[str, list[int], str, str]:
         elif char == "\\":
             if at + 1 == end and not final:
                 break
-            if raw[at + 1 : at + 2] in _ESCAPED:
+            if before not in {"/", "\\"} and raw[at + 1 : at + 2] in _ESCAPED:
                 char, size = raw[at + 1], 2
                 source = raw[at : at + 2]
         chars += char
         places += [length] * len(char)
         decoded.append(source)
+        before = char
         length += len(source)
         at += size
     return "".join(chars), [*places, length], "".join(decoded), raw[at:]
