@@ -5,7 +5,6 @@ import json
 from collections.abc import AsyncIterator
 
 import httpx
-import pytest
 
 from chatrack.chat.agents.titles import _AGENT as TITLE_AGENT
 from tests.conftest import openai_config
