@@ -12,7 +12,18 @@ LITELLM := .litellm
 LITELLM_INSTALLED := $(LITELLM)/.installed
 SOURCES := constraints.txt pyproject.toml $(addsuffix /pyproject.toml,$(MEMBERS))
 
-.PHONY: run test lint format bench chaos litellm litellm-constraints constraints clean
+SUPPLY := .supply
+SUPPLY_INSTALLED := $(SUPPLY)/.installed
+
+.PHONY: run test lint format bench chaos fuzz audit sbom litellm litellm-constraints constraints clean
+
+# No request to where a secret might belong.
+SECRETS := $(VENV)/bin/detect-secrets-hook --no-verify
+# Samples in docs, the database that compose.yaml makes for itself, entry points, and codes of errors.
+NO_SECRETS := ^(password|chatrack|authentication|ApiKeysAuthPlugin)$$|chatrack\.builtin\.
+# The tests' own keys and passwords are made up: there, what is only called a secret is none, but what has the form of
+# a real one is.
+MADE_UP := --disable-plugin KeywordDetector --disable-plugin BasicAuthDetector
 
 run: $(RUN_READY)
 	$(VENV)/bin/chatrack serve
@@ -26,6 +37,9 @@ lint: $(INSTALLED)
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy core/src plugins/*/src
+	$(VENV)/bin/bandit --quiet --configfile pyproject.toml --recursive core/src $(wildcard plugins/*/src)
+	git ls-files -z -- . ':!tests' ':!bench' | xargs -0 $(SECRETS) --exclude-secrets '$(NO_SECRETS)'
+	git ls-files -z -- tests bench | xargs -0 $(SECRETS) $(MADE_UP)
 
 format: $(INSTALLED)
 	$(VENV)/bin/ruff format .
@@ -39,6 +53,22 @@ bench: $(INSTALLED)
 
 chaos: $(INSTALLED)
 	$(VENV)/bin/python -m tests.chaos $(CHAOS_ARGS)
+
+# Into the tests' environment, because it runs their servers.
+fuzz: $(INSTALLED)
+	$(UV) pip install --quiet --python $(VENV)/bin/python -c constraints.txt --group fuzz
+	$(VENV)/bin/python -m tests.fuzz $(FUZZ_ARGS)
+
+# The pins against the advisories that are published; needs a network.
+audit: $(SUPPLY_INSTALLED) $(VENV)/bin/python
+	$(VENV)/bin/python -m tests.supply.audit $(SUPPLY)/bin/pip-audit
+
+# What a server is made of, as CycloneDX: an environment without the tools of developers is installed for it.
+sbom: $(SUPPLY_INSTALLED)
+	$(UV) venv --quiet --clear --python $(PYTHON) $(SUPPLY)/serving
+	$(UV) pip install --quiet --python $(SUPPLY)/serving/bin/python -c constraints.txt $(MEMBERS:%=./%)
+	$(SUPPLY)/bin/cyclonedx-py environment --output-reproducible --of JSON -o sbom.json $(SUPPLY)/serving/bin/python
+	@echo "wrote sbom.json"
 
 litellm: $(LITELLM_INSTALLED)
 
@@ -65,9 +95,14 @@ $(LITELLM_INSTALLED): tests/litellm/requirements.txt tests/litellm/constraints.t
 	$(UV) pip install --quiet --python $(LITELLM)/bin/python -c tests/litellm/constraints.txt -r tests/litellm/requirements.txt
 	@touch $@
 
+$(SUPPLY_INSTALLED): constraints.txt pyproject.toml | $(UV)
+	$(UV) venv --quiet --clear --python $(PYTHON) $(SUPPLY)
+	$(UV) pip install --quiet --python $(SUPPLY)/bin/python -c constraints.txt --group supply
+	@touch $@
+
 # Raise the pins to what the ranges of the members allow today.
 constraints: | $(VENV)/bin/python
-	$(UV) pip install --quiet --upgrade --python $(VENV)/bin/python $(addprefix -e ,$(MEMBERS)) --group dev uv
+	$(UV) pip install --quiet --upgrade --python $(VENV)/bin/python $(addprefix -e ,$(MEMBERS)) --group dev --group fuzz --group supply uv
 	$(UV) pip freeze --python $(VENV)/bin/python --exclude-editable > constraints.txt
 
 litellm-constraints: $(LITELLM_INSTALLED)
@@ -75,4 +110,4 @@ litellm-constraints: $(LITELLM_INSTALLED)
 	$(UV) pip freeze --python $(LITELLM)/bin/python > tests/litellm/constraints.txt
 
 clean:
-	rm -rf $(VENV) $(LITELLM) .uv .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(LITELLM) $(SUPPLY) sbom.json .hypothesis .uv .mypy_cache .ruff_cache .pytest_cache

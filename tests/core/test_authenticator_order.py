@@ -59,7 +59,7 @@ keys = [{{ hash = "{hash_api_key(KEY)}", user = "script" }}]
 secret = "{GATEWAY}"
 """
         return write_config(
-            auth_config(*kinds, plugins=tables, server='secret_key = "0123456789abcdef0123456789abcdef"')
+            auth_config(*kinds, plugins=tables, server=f'secret_key = "{"0123456789abcdef" * 2}"')
         )
 
     return configure_with

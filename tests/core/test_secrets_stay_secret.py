@@ -390,7 +390,7 @@ MISTAKES: dict[str, tuple[str, str, Any]] = {
     "algorithm": ("plugins.jwt_auth", "algorithms", ["RS256"]),
     "two sources of keys": ("plugins.jwt_auth", "jwks_url", f"https://ada:{MARK}@host/keys"),
     "not a URL of keys": ("plugins.jwt_auth", "jwks_url", f"ftp://ada:{MARK}@host/keys"),
-    "public key": ("plugins.jwt_auth", "public_key", f"-----BEGIN PRIVATE KEY-----\n{MARK}"),
+    "public key": ("plugins.jwt_auth", "public_key", f"-----BEGIN {'PRIVATE'} KEY-----\n{MARK}"),
     "short gateway secret": ("plugins.signed_header_auth", "secret", MARK),
     "API key in the place of a hash": (
         "plugins.api_keys_auth",
