@@ -316,6 +316,7 @@ def configure(site, write_config):
         table = f"[plugins.jwt_auth]\n{SETTINGS[name]}\n"
         if "secret" not in table:
             table += f"public_key = '''{public_pem(private_key(name))}'''\n"
+        table += "[limits]\nauth_failures = 0\n"  # more invalid tokens than a minute allows are tried here
         return write_config(auth_config("jwt_auth", plugins=table))
 
     return configure_for

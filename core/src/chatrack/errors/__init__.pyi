@@ -17,5 +17,5 @@ from .startup import Stage as Stage
 from .startup import StartupError as StartupError
 from .stores import LeaseLost as LeaseLost
 from .stores import NotFound as NotFound
-from .stores import TooManyTurns as TooManyTurns
 from .tools import ToolError as ToolError
+from .turns import TooManyTurns as TooManyTurns

@@ -16,10 +16,6 @@ class NotFound(RequestError, NotFoundError):
     title = "Not Found"
 
 
-class TooManyTurns(ChatrackError):
-    """The user has as many running turns as `max_turns` of `begin_turn` allows; nothing was stored."""
-
-
 class LeaseLost(ChatrackError):
     """The turn no longer holds its thread: another turn took it over, or the thread was deleted.
 
