@@ -46,7 +46,7 @@ async def test_a_ticket_opens_the_chat_with_the_agent_and_the_state_that_it_is_b
         chat.http.headers["authorization"] = f"Bearer {token}"
         _, events = await chat.create("hello")
         assert not errors_of(events)
-        assert "You serve table 7." in str(upstream.state.log[-1]["body"])
+        assert 'You serve table "7".' in str(upstream.state.log[-1]["body"])
         _, events = await chat.create('call order {"dish": "soup"}')
         assert "soup for table 7" in str(upstream.state.log[-1]["body"])
         mine = await chat.http.get("/tickets/mine")

@@ -131,6 +131,7 @@ REFUSED = [
     '<img src="\\/evil.net/x">',
     '<img src="\\\\_.evil.net/x">',
     '<img src="/\\_.evil.net/x">',
+    "<img src=\\&#x2f;evil.net/x>",
     '<form action="https://evil.net">',
     "[a]:\n//evil.net/x",
     "[a]: <//evil.net/x>",
@@ -182,12 +183,16 @@ def leads_nowhere_else(text):
         # As browsers read it.
         url = re.sub(r"[\t\r\n]", "", found.strip("".join(map(chr, range(33))))).replace("\\", "/")
         scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*):", url)
+        if url.startswith("mailto:") and "@" in url and "?" not in url:
+            continue  # `<ada@example.net>`: an address is no more than text
         if scheme is not None and scheme[1].lower() not in {"http", "https"}:
             if scheme[1].lower() in {"javascript", "mailto", "data"} or url[scheme.end() :].startswith("//"):
                 return False
             continue  # `<a.b:c>`
         if scheme is not None or url.startswith("//"):
             host = re.split(r"[/?#]", url[scheme.end() if scheme else 0 :].lstrip("/"))[0]
+            if re.search("[<>]", host):
+                continue  # no browser takes it for a URL
             if host and not is_listed(re.sub(r":[0-9]*$", "", host), HOSTS):
                 return False
     return True

@@ -19,8 +19,9 @@ _NUMERIC_ENTITY = re.compile(r"&#(?:[xX]([0-9a-fA-F]{1,7})|([0-9]{1,8}));?")
 _NAMED_ENTITY = re.compile(r"&([A-Za-z][A-Za-z0-9]{0,31};)")
 _UNFINISHED_ENTITY = re.compile(r"&(?:#(?:[xX]?[0-9a-fA-F]{0,8})?|[A-Za-z][A-Za-z0-9]{0,31})?\Z")
 _LEADING_ZEROS = re.compile(r"(&#[xX]?0)0+")
-_ESCAPED = frozenset("!\"#$%&'()*+,-.:;<=>?@[]^_`{|}~")
-"""What a backslash may stand before without a meaning of its own; before a slash, browsers take it for another one."""
+_ESCAPED = frozenset("!\"#$%'()*+,-.:;<=>?@[]^_`{|}~")
+"""What a backslash may stand before without a meaning of its own. Before a slash, which may be written as an entity,
+browsers take it for another one."""
 
 
 class LinkFilter:

@@ -120,7 +120,10 @@ class LinkJudge:
             if at - match.end() >= _MAX_SPACE:
                 return Verdict(at, refused=context)
         over_lines = context == "attribute"
-        closers = ")> \t\n" if context == "link" else opener[-1] if opener[-1] in "\"'" else ">"
+        if context == "link":
+            closers = ">" if text[match.end() : at].strip() else ") \t\n"
+        else:
+            closers = opener[-1] if opener[-1] in "\"'" else ">"
         if at == len(text) and not final:
             return None
         scheme = (_SCHEME_OVER_LINES if over_lines else _SCHEME).match(text, at)
