@@ -24,21 +24,29 @@ async def begin(stream, events):
     return events[0]["thread"]["id"]
 
 
-async def pause(server, elsewhere, thread):
-    """Stop a server when some of its answer is saved, and it is in no transaction, for which others would wait."""
+async def pause(server, elsewhere, thread, store_url):
+    """Stop a server when some of its answer is saved, and let its leases expire.
+
+    It is in no transaction then, for which others would wait.
+    """
+    loop = asyncio.get_running_loop()
 
     async def saved():
         return len(await elsewhere.items(thread)) >= 2
 
     async def paused():
-        server.send(signal.SIGSTOP)
-        try:
-            async with asyncio.timeout(5):
-                await elsewhere.get("threads.update", thread_id=thread, title="Paused")
-        except TimeoutError:
+        woken = []
+
+        def wake():
+            woken.append(True)
             server.send(signal.SIGCONT)
-            return False
-        return True
+
+        server.send(signal.SIGSTOP)
+        waking = loop.call_later(5, wake)
+        await elsewhere.get("threads.update", thread_id=thread, title="Paused")
+        await expire_leases(store_url)
+        waking.cancel()
+        return not woken
 
     await until(saved)
     await until(paused)
@@ -57,9 +65,8 @@ async def test_a_server_that_wakes_up_late_writes_nothing(
         async with here.stream("threads.create", input=message("hello")) as stream:
             events = []
             thread = await begin(stream, events)
-            await pause(sleeper, there, thread)
+            await pause(sleeper, there, thread, store_url)
 
-            await expire_leases(store_url)
             assert answer_of(await there.say(thread, "echo: taken over")) == "taken over"
             await there.say(thread, "echo: once more")
             if come_meanwhile:
@@ -100,9 +107,8 @@ async def test_a_server_that_wakes_up_late_adds_nothing_to_a_turn_under_way_else
     async with sleeper.chat() as here, other.chat() as there:
         async with here.stream("threads.create", input=message("hello")) as stream:
             thread = await begin(stream, [])
-            await pause(sleeper, there, thread)
+            await pause(sleeper, there, thread, store_url)
 
-            await expire_leases(store_url)
             async with there.stream(
                 "threads.add_user_message", thread_id=thread, input=message("go on")
             ) as taking:
