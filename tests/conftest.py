@@ -12,6 +12,7 @@ import structlog
 from tests.fake_openai import serve as serve_upstream
 from tests.support.auth import install_who
 from tests.support.databases import PLUGINS, drop_databases, new_store_database, store_tables
+from tests.support.forked import start_fork_server, use_fork_server
 from tests.support.plugins import Site, installed_site
 from tests.support.serving import Chat, serving
 
@@ -24,6 +25,18 @@ structlog.configure(
         structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
     ]
 )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Let all workers fork their servers from one process."""
+    node.workerinput["fork_server"] = start_fork_server()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Use that process, in a worker."""
+    if hasattr(config, "workerinput"):
+        use_fork_server(config.workerinput["fork_server"])
 
 
 @pytest.hookimpl(wrapper=True)

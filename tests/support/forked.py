@@ -5,11 +5,13 @@ start hundreds of servers. A few tests run the installed script.
 """
 
 import multiprocessing
+import multiprocessing.forkserver
 import os
 import runpy
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 _PRELOADED = [
     "alembic.command",
@@ -47,6 +49,28 @@ _PRELOADED = [
 
 context = multiprocessing.get_context("forkserver")
 context.set_forkserver_preload(_PRELOADED)
+
+_fork_server: Any = multiprocessing.forkserver._forkserver
+_SHARED = ("_forkserver_address", "_forkserver_authkey")
+
+
+def start_fork_server() -> dict[str, Any]:
+    """Start the process that others fork from, and return what it takes to use it from other processes."""
+    _fork_server.ensure_running()
+    return {name: getattr(_fork_server, name) for name in _SHARED if hasattr(_fork_server, name)}
+
+
+def use_fork_server(shared: dict[str, Any]) -> None:
+    """Fork from a process that another one has started: importing everything takes it seconds.
+
+    Args:
+        shared: what `start_fork_server` has returned there.
+    """
+    for name, value in shared.items():
+        setattr(_fork_server, name, value)
+    # The children close it; the one that keeps the process alive is its parent's.
+    _, _fork_server._forkserver_alive_fd = os.pipe()
+    _fork_server.ensure_running = lambda: None
 
 
 class Forked:
