@@ -39,6 +39,11 @@ def pytest_configure(config: pytest.Config) -> None:
         use_fork_server(config.workerinput["fork_server"])
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the long tests, so that in the end nobody waits for one of them."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Turn skips into failures if `CHATRACK_REQUIRE_SERVICES` is set."""

@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator
 
 import httpx
+import pytest
 
 from chatrack.chat.agents.titles import _AGENT as TITLE_AGENT
 from tests.conftest import openai_config
@@ -154,6 +155,7 @@ async def inject(prompt, chat, page):
     assert not errors_of(await chat.events("threads.add_user_message", thread_id=thread, input=given))
 
 
+@pytest.mark.long
 async def test_injected_prompts_change_no_instructions_call_no_tool_and_see_no_data_of_others(
     write_config, site, upstream, api
 ):

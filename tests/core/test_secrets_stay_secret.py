@@ -250,6 +250,7 @@ def test_every_setting_that_may_hold_a_secret_has_a_marker_here():
     assert covered | elsewhere == secret_settings()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("passwords", [False, True], ids=["keys", "passwords"])
 async def test_a_running_server_that_refuses_and_fails_says_no_secret(
     tmp_path, started, echo, cluster, passwords

@@ -1,9 +1,12 @@
 """A short run of `make chaos`."""
 
+import pytest
+
 from tests.chaos.run import Options, run
 from tests.support.databases import require
 
 
+@pytest.mark.long
 async def test_nothing_is_lost_when_servers_are_killed_while_clients_talk(tmp_path):
     require("postgresql")
     options = Options(

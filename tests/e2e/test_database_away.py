@@ -266,6 +266,7 @@ async def test_a_server_stops_while_its_database_is_away(started, configure, pro
     server.assert_clean("database unavailable", "turn refused", "status=503", "turn result not saved")
 
 
+@pytest.mark.long
 async def test_a_server_whose_database_is_frozen_stops_and_ends_its_streams_with_an_error(
     started, configure, cluster
 ):

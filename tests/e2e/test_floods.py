@@ -5,6 +5,8 @@ import contextlib
 import gzip
 import resource
 
+import pytest
+
 from tests.support.client import deltas_of, words
 from tests.support.databases import only_sqlite
 from tests.support.raw_http import connected, exchange, refusal_of
@@ -99,6 +101,7 @@ async def assert_dropped(connection):
     assert await connection.rest() == b""
 
 
+@pytest.mark.long
 async def test_a_stream_loses_no_delta_whatever_else_is_sent(started, configure, provider):
     config = configure(
         model=f"fake-n{TOKENS}-d5-h{HELD}", tools="[]", server=f"request_timeout = {TIMEOUT}\nheartbeat = 1"

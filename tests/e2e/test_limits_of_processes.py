@@ -42,6 +42,7 @@ def limited(configure):
     return configure_limited
 
 
+@pytest.mark.long
 @counted_elsewhere
 async def test_four_processes_together_allow_as_many_requests_as_one(limited, started):
     config = limited(f'requests = {QUOTA}\nwindow = 3600\nstorage = "{require_redis()}"')
