@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.support.guardrails import deltas_of, notices_of, stored_in, wire_of
-from tests.support.serving import answer_of, errors_of, message, serving
+from tests.support.serving import answer_of, errors_of, message, serving, text_of
 
 
 @pytest.fixture
@@ -54,6 +54,30 @@ async def test_secrets_of_users_never_reach_store_title_model_or_log(guarded, up
     assert KEY not in json.dumps(list(upstream.state.log))
     assert KEY not in stored_in(config)
     assert KEY not in capfd.readouterr().err
+
+
+def tag(text):
+    return {"type": "input_tag", "id": "t1", "text": text, "data": {}}
+
+
+@pytest.mark.parametrize("first", ["text", "tag"])
+async def test_a_secret_in_several_parts_of_a_message_reaches_no_model(guarded, upstream, first):
+    config = guarded(["secrets"])
+    async with serving(config) as chat:
+        given = message(f"{KEY[:10]} AKIA0123")
+        if first == "tag":  # in which nothing can be replaced without the other part
+            given["content"] = [tag("AKIA0123")]
+        given["content"] += [{"type": "input_text", "text": "456789ABCDEF"}, tag(KEY)]
+        events = await chat.events("threads.create", input=given)
+        if first == "tag":
+            assert [event["type"] for event in events] == ["error"]
+        else:
+            assert errors_of(events) == []
+            assert text_of((await chat.items(events[0]["thread"]["id"]))[0]).endswith("hidden]")
+    sent = json.dumps(list(upstream.state.log))
+    for stored in (sent, stored_in(config)):
+        assert "AKIA" not in stored
+        assert KEY not in stored
 
 
 async def test_messages_that_are_too_long_or_blocked_are_refused(guarded, upstream):

@@ -159,7 +159,7 @@ def clean_title(title: str, chat: ChatTable) -> str:
 
 
 def clean_message(message: wire.UserMessageInput, chat: ChatTable) -> wire.UserMessageInput:
-    """Return a user's message without control characters.
+    """Return a user's message without control characters, with texts that follow each other joined.
 
     Raises:
         BadRequest: it is empty or too long.
@@ -169,7 +169,12 @@ def clean_message(message: wire.UserMessageInput, chat: ChatTable) -> wire.UserM
     for part in message.content:
         text = clean_text(part.text)
         length += len(text)
-        content.append(part.model_copy(update={"text": text}))
+        last = content[-1] if content else None
+        if isinstance(part, wire.UserMessageTextContent) and isinstance(last, wire.UserMessageTextContent):
+            # Models read texts without anything between them, and guardrails are to check what models read.
+            content[-1] = last.model_copy(update={"text": last.text + text})
+        else:
+            content.append(part.model_copy(update={"text": text}))
     quoted = None if message.quoted_text is None else clean_text(message.quoted_text)
     field = "params.input.content"
     if length > chat.max_message:

@@ -7,7 +7,7 @@ from chatkit.types import ThreadItem
 
 from chatrack.assembly import BoundAgent
 from chatrack.chat.agents.guardrail_calls import FAILED, GuardrailCalls, input_guardrails
-from chatrack.chat.agents.input_texts import texts_of, with_texts
+from chatrack.chat.agents.input_texts import joined_text, texts_of, with_texts
 from chatrack.chat.agents.resolver import AgentResolver
 from chatrack.chat.errors import Withheld
 from chatrack.models.queued_events import deliver_queued_first
@@ -52,19 +52,22 @@ class InputGuard:
         self.item = item
         if not input_guardrails(agent):
             return item
-        texts = texts_of(item)
-        joined = "\n\n".join(texts)
+        joined = joined_text(item)
         checked = await self._calls.check_input(joined, agent)
         if checked == joined:
             return item
-        if len(texts) == 1:
-            replaced = {joined: checked}
-        else:
-            replaced = {text: await self._calls.check_input(text, agent) for text in texts}
-            if all(old == new for old, new in replaced.items()):
-                raise Withheld(FAILED)  # what was found spans several texts
-        self.item = with_texts(item, replaced)
-        return self.item  # type: ignore[return-value]  # of the same type
+        texts = texts_of(item)
+        replaced = (
+            {joined: checked}
+            if texts == [joined]
+            else {text: await self._calls.check_input(text, agent) for text in texts}
+        )
+        admitted = with_texts(item, replaced)
+        joined = joined_text(admitted)
+        if joined != checked and await self._calls.check_input(joined, agent) != joined:
+            raise Withheld(FAILED)  # what was found spans several texts
+        self.item = admitted
+        return admitted  # type: ignore[return-value]  # of the same type
 
     async def before_model_call(self, agent: agents.Agent[Any]) -> None:
         """Check the input for an agent that has not read it yet, such as one that was handed over to.

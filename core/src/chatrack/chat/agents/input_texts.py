@@ -29,6 +29,18 @@ def texts_of(item: ThreadItem) -> list[str]:
     return texts
 
 
+def joined_text(item: ThreadItem) -> str:
+    """Return all texts of an item in one: the content of a message as its model reads it, the others after blank lines."""
+    if not isinstance(item, UserMessageItem):
+        return "\n\n".join(texts_of(item))
+    read = "".join(
+        f"@{part.text}" if isinstance(part, UserMessageTagContent) else part.text for part in item.content
+    )
+    # The texts of its content are in what is read.
+    rest = texts_of(item.model_copy(update={"content": [_without_text(part) for part in item.content]}))
+    return "\n\n".join(text for text in [read, *rest] if text.strip())
+
+
 def with_texts(item: ThreadItem, texts: dict[str, str]) -> ThreadItem:
     """Return an item with some of its texts replaced.
 
@@ -63,6 +75,12 @@ def _map_part(
         changes["group"] = part.group and visit(part.group)
         changes["data"] = _map_json(part.data, visit)
     return part.model_copy(update=changes)
+
+
+def _without_text(
+    part: UserMessageTextContent | UserMessageTagContent,
+) -> UserMessageTextContent | UserMessageTagContent:
+    return part.model_copy(update={"text": ""})
 
 
 def _map_answer(answer: StructuredInputAnswer, visit: Visit) -> StructuredInputAnswer:
