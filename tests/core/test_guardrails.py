@@ -495,6 +495,27 @@ async def test_sources_are_checked_with_the_text(guarded, guardrail, monkeypatch
         assert "url" not in wire_of([event for event in events if "assistant" in wire_of([event])])
 
 
+@pytest.mark.parametrize("guardrail", ["gate.whole", "gate.sentences"])
+async def test_no_guardrail_makes_a_link_to_a_host_that_is_not_listed(guarded, guardrail, monkeypatch):
+    import fake_gate
+
+    from chatrack import Replace
+
+    async def unite(text, direction, context):
+        return Replace(text.replace("MASKED", "").replace("\n", ""))
+
+    monkeypatch.setattr(fake_gate, "judge", unite)
+    says = "A ![x]MASKED(//evil.net/?q=1) and ![y]\n(//evil.net/?q=2) and [z](https://example.com/z)."
+    config = guarded([guardrail], says=says, chat='link_hosts = ["example.com"]')
+    async with serving(config) as chat:
+        thread, events = await chat.create("instructions?")
+        shown = answer_of(events)
+        assert shown == "A ![x] (link removed) and ![y] (link removed) and [z](https://example.com/z)."
+        assert "".join(deltas_of(events)) == shown
+        assert await chat.answers(thread) == [shown]
+        assert "evil.net" not in wire_of(events)
+
+
 ASKING = '''
 from datetime import datetime
 

@@ -220,6 +220,7 @@ def test_the_pieces_do_not_change_what_is_shown_and_no_renderer_links_elsewhere(
         pieces.append(links.finish())
         assert "".join(pieces) == whole, text
         assert leads_nowhere_else(whole), (text, whole)
+        assert leads_nowhere_else(shown(whole)), (text, whole)
 
 
 def test_text_is_held_back_only_while_it_may_be_a_link():

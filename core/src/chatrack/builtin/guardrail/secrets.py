@@ -8,7 +8,9 @@ import re2  # type: ignore[import-untyped]  # has no stubs
 from chatrack import GuardrailContext, InputGuardrail, OutputGuardrail, Replace
 from chatrack.interfaces import API_KEY_PREFIX, Verdict
 
-MASK = "[secret hidden]"
+MASK = "\u2039secret hidden\u203a"
+"""Stands in place of a secret. Brackets and parentheses could make a link with the text around them."""
+
 INPUT_NOTICE = "A key or token in your message was hidden before it was sent on."
 OUTPUT_NOTICE = "A key or token in this answer was hidden."
 
@@ -45,7 +47,8 @@ _BEARER_END = re.compile(r"\bbearer\s{0,50}\Z", re.IGNORECASE)
 
 def mask(text: str) -> str:
     """Return a text without keys and tokens of well-known forms."""
-    text = _CERTAIN_SECRET.sub(MASK, text)
+    # A function: RE2 misreads letters outside ASCII in a template.
+    text = _CERTAIN_SECRET.sub(lambda _: MASK, text)
     masked: str = _LIKELY_SECRET.sub(_mask_likely, text)
     return masked
 

@@ -71,7 +71,7 @@ class AgentHandler(TurnHandler):
         self._thread = thread
         self._guardrails = GuardrailCalls(context, thread)
         self._input_guard = InputGuard(resolver, self._guardrails)
-        self._output_guard = OutputGuard(self._guardrails)
+        self._output_guard = OutputGuard(self._guardrails, chat.link_hosts)
         self._input_filter.replaced_texts = self._output_guard.replaced_texts
         self.usage = UsageTracker(
             resolver,

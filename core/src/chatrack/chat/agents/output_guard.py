@@ -23,6 +23,7 @@ from chatkit.types import (
 from chatrack.assembly import BoundAgent
 from chatrack.chat.agents.guardrail_calls import GuardrailCalls, output_guardrails
 from chatrack.chat.agents.input_items import without_reasoning_text
+from chatrack.chat.agents.link_filter import LinkFilter
 from chatrack.chat.turns.text_delta import TextDelta
 
 Event = ThreadStreamEvent | TextDelta
@@ -58,6 +59,7 @@ class _Part(msgspec.Struct):
     checked: str = ""  # what of the model's text has been checked
     released: str = ""  # what was sent in its place
     held: str = ""  # what has arrived since
+    links: LinkFilter | None = None  # filters what is sent
 
 
 class OutputGuard:
@@ -66,14 +68,19 @@ class OutputGuard:
     An agent without output guardrails is not affected. Of one that has them, messages are held back: by sentence if all
     of its guardrails can check sentences, else until they are complete. The readable part of its reasoning is dropped.
 
+    Links are removed before the guardrails check, and once more from what they return: text that is replaced may make a
+    link of what is around it.
+
     Args:
         calls: calls the guardrails.
+        link_hosts: the hosts that links may lead to; None for all.
     """
 
-    def __init__(self, calls: GuardrailCalls) -> None:
+    def __init__(self, calls: GuardrailCalls, link_hosts: Sequence[str] | None = None) -> None:
         self.replaced_texts: dict[str, str] = {}
         """What takes the place of texts that the model wrote in this turn, also in its own input."""
         self._calls = calls
+        self._link_hosts = link_hosts
         self._parts: dict[str, dict[int, _Part]] = {}
         """The parts of the messages that are being streamed, by message and content index."""
         self._responses = 0
@@ -133,7 +140,7 @@ class OutputGuard:
     async def _hold(self, delta: TextDelta, agent: BoundAgent) -> Sequence[Event]:
         if not all(bound.guardrail.by_sentence for bound in output_guardrails(agent)):
             return []  # the complete message has all of it
-        part = self._parts.setdefault(delta.item_id, {}).setdefault(delta.content_index, _Part())
+        part = self._parts.setdefault(delta.item_id, {}).setdefault(delta.content_index, self._new_part())
         start = len(part.held)
         part.held += delta.text
         end = sentence_end(part.held, start)
@@ -143,6 +150,8 @@ class OutputGuard:
             return []
         text, part.held = part.held[:end], part.held[end:]
         passed = await self._calls.check_output(text, agent)
+        if part.links is not None:
+            passed = part.links.feed(passed)
         part.checked += text
         part.released += passed
         events: list[Event] = [TextDelta(delta.item_id, delta.content_index, passed)] if passed else []
@@ -154,10 +163,12 @@ class OutputGuard:
         content = []
         events: list[Event] = []
         for index, complete in enumerate(message.content):
-            part = (parts or {}).get(index, _Part())
+            part = (parts or {}).get(index) or self._new_part()
             if not complete.text.startswith(part.checked):  # the model has changed its mind
-                part = _Part()
+                part = self._new_part()
             rest = await self._calls.check_output(complete.text[len(part.checked) :], agent)
+            if part.links is not None:
+                rest = part.links.feed(rest) + part.links.finish()
             text = part.released + rest
             if text != complete.text:
                 self.replaced_texts[complete.text] = text
@@ -174,6 +185,9 @@ class OutputGuard:
         elif parts is not None:
             events = [ThreadItemRemovedEvent(item_id=message.id)]
         return [*events, *self._calls.take_notices()]
+
+    def _new_part(self) -> _Part:
+        return _Part(links=None if self._link_hosts is None else LinkFilter(self._link_hosts))
 
     async def _annotations(
         self, annotations: Sequence[Annotation], agent: BoundAgent, *, moved: bool
