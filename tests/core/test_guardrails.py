@@ -463,10 +463,11 @@ async def test_a_retry_is_checked_by_the_guardrails_of_today(guarded, calls):
         assert await chat.items(thread) == before
 
 
-async def test_the_model_that_goes_on_after_a_tool_reads_what_the_user_read(guarded, api, upstream):
-    config = guarded(["gate.sentences"], api=api)
+@pytest.mark.parametrize("link", ["", " https://evil.net/"])
+async def test_the_model_that_goes_on_after_a_tool_reads_what_the_user_read(guarded, api, upstream, link):
+    config = guarded(["gate.sentences"], api=api, chat='link_hosts = ["example.com"]' if link else "")
     async with serving(config) as chat:
-        _, events = await chat.create("first: A MASKED thing.\ncall show {}")
+        _, events = await chat.create(f"first: A MASKED thing.{link}\ncall show {{}}")
         assert errors_of(events) == []
     body = upstream.state.log[-1]["body"]
     said = [entry for entry in body.get("input", body.get("messages")) if entry.get("role") == "assistant"]

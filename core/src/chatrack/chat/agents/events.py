@@ -28,7 +28,7 @@ from chatrack.assembly import BoundAgent
 from chatrack.chat.agents.annotations import to_annotation
 from chatrack.chat.agents.guardrail_calls import output_guardrails
 from chatrack.chat.agents.input_items import model_item_content
-from chatrack.chat.agents.link_filter import LinkFilter
+from chatrack.chat.agents.link_filter import LinkFilter, showable_text
 from chatrack.chat.agents.resolver import AgentResolver
 from chatrack.chat.agents.sanitize import sanitize_json, sanitize_text
 from chatrack.chat.agents.workflow import WorkflowBuilder
@@ -258,14 +258,10 @@ class EventConverter:
                 for raw in part.annotations or []
                 if (annotation := to_annotation(raw, self._link_hosts)) is not None
             ]
-            return AssistantMessageContent(text=self._text(part.text), annotations=annotations)
+            return AssistantMessageContent(text=showable_text(part.text, self._link_hosts), annotations=annotations)
         if part.type == "refusal":
-            return AssistantMessageContent(text=self._text(part.refusal))
+            return AssistantMessageContent(text=showable_text(part.refusal, self._link_hosts))
         return None
-
-    def _text(self, text: str) -> str:
-        sanitized = sanitize_text(text)
-        return sanitized if self._link_hosts is None else LinkFilter.apply(sanitized, self._link_hosts)
 
 
 _RAW_EVENTS: dict[str, Any] = {

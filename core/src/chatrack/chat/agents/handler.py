@@ -66,7 +66,7 @@ class AgentHandler(TurnHandler):
         self._chat = chat
         self._titles = titles
         self._user_input = user_input
-        self._input_filter = InputFilter(resolver)
+        self._input_filter = InputFilter(resolver, chat.link_hosts)
         self._context = context
         self._thread = thread
         self._guardrails = GuardrailCalls(context, thread)

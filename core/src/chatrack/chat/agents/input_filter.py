@@ -14,8 +14,8 @@ from agents import ModelResponse, TResponseInputItem
 from agents.run import CallModelData, ModelInputData
 
 from chatrack.chat.agents.input_items import SOURCE_MODEL, short_call_id
+from chatrack.chat.agents.link_filter import showable_text
 from chatrack.chat.agents.resolver import AgentResolver
-from chatrack.chat.agents.sanitize import sanitize_text
 
 _FAKE_ID = "__fake_id__"
 """The id that the Agents SDK gives to everything that came over Chat Completions."""
@@ -28,12 +28,14 @@ class InputFilter:
 
     Args:
         resolver: finds an agent's model.
+        link_hosts: the hosts that links may lead to; None for all.
     """
 
-    def __init__(self, resolver: AgentResolver) -> None:
+    def __init__(self, resolver: AgentResolver, link_hosts: Sequence[str] | None = None) -> None:
         self._resolver = resolver
+        self._link_hosts = link_hosts
         self.replaced_texts: Mapping[str, str] = {}
-        """What the model reads instead of texts that it wrote in this turn."""
+        """What the model reads instead of texts that it wrote in this turn, by what was to be shown of them."""
         self._source_models: dict[str, str] = {}
         """The models of this turn's items, by what the items can be recognised by."""
 
@@ -86,7 +88,7 @@ class InputFilter:
         replaced = []
         for part in parts:
             name = "refusal" if "refusal" in part else "text"
-            text = self.replaced_texts.get(sanitize_text(part.get(name) or ""))
+            text = self.replaced_texts.get(showable_text(part.get(name) or "", self._link_hosts))
             # The places of annotations in the text have moved.
             changes = {} if text is None else {name: text, "annotations": []}
             replaced.append({**part, **changes})

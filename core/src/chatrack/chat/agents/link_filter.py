@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from html.entities import html5
 
 from chatrack.chat.agents.link_judge import START, UNFINISHED, Context, LinkJudge, Verdict
+from chatrack.chat.agents.sanitize import sanitize_text
 
 REMOVED = "(link removed)"
 """What stands in place of a link."""
@@ -22,6 +23,17 @@ _LEADING_ZEROS = re.compile(r"(&#[xX]?0)0+")
 _ESCAPED = frozenset("!\"#$%'()*+,-.:;<=>?@[]^_`{|}~")
 """What a backslash may stand before without a meaning of its own. Before a slash, which may be written as an entity,
 browsers take it for another one."""
+
+
+def showable_text(text: str, link_hosts: Sequence[str] | None) -> str:
+    """Return what may be shown of a whole text of a model, before any guardrail.
+
+    Args:
+        text: what the model wrote.
+        link_hosts: the hosts that links may lead to; None for all.
+    """
+    sanitized = sanitize_text(text)
+    return sanitized if link_hosts is None else LinkFilter.apply(sanitized, link_hosts)
 
 
 class LinkFilter:

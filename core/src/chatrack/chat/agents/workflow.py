@@ -25,7 +25,7 @@ from chatkit.types import (
     WorkflowTaskUpdated,
 )
 
-from chatrack.chat.agents.link_filter import LinkFilter
+from chatrack.chat.agents.link_filter import showable_text
 from chatrack.chat.agents.link_judge import leads_to
 from chatrack.chat.agents.sanitize import sanitize_json, sanitize_text
 from chatrack.chat.turns.draft import finish_tasks
@@ -210,11 +210,9 @@ class WorkflowBuilder:
         return len(self._item.workflow.tasks) - 1
 
     def _thought(self, text: str, *, loading: bool = False) -> ThoughtTask:
-        shown = sanitize_text(
-            text if len(text) <= MAX_REASONING_CHARACTERS else f"{text[:MAX_REASONING_CHARACTERS]}…"
-        )
-        if self._link_hosts is not None:
-            shown = LinkFilter.apply(shown, self._link_hosts)
+        if len(text) > MAX_REASONING_CHARACTERS:
+            text = f"{text[:MAX_REASONING_CHARACTERS]}…"
+        shown = showable_text(text, self._link_hosts)
         return ThoughtTask(content=shown, status_indicator="loading" if loading else "complete")
 
     def _add(self, task: Task, *, kind: str = "custom") -> Events:
