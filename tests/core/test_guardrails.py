@@ -53,6 +53,12 @@ class In(InputGuardrail):
         return await judge(text, "in", context)
 
 
+class Second(InputGuardrail):
+    async def check_input(self, text: str, context: GuardrailContext) -> Verdict:
+        calls.append(("second", context.agent, context.user.id, text))
+        return None
+
+
 class Out(OutputGuardrail):
     timeout = 0.5
 
@@ -72,7 +78,7 @@ class Plugin:
 
     @chatrack.hookimpl
     def guardrails(self):
-        return {"in": In(), "whole": Out(), "sentences": Sentences()}
+        return {"in": In(), "second": Second(), "whole": Out(), "sentences": Sentences()}
 
     @chatrack.hookimpl
     def tools(self):
@@ -589,6 +595,36 @@ async def test_answers_and_outputs_of_client_tools_are_checked_too(guarded, gate
     for word in ("XSECRETX", "MASKED"):
         assert word not in stored_in(config)
         assert word not in json.dumps(list(upstream.state.log))
+
+
+async def test_the_checks_of_one_input_are_few_and_end_together(guarded, calls):
+    config = guarded(["gate.in", "gate.second"])
+
+    def with_data(*data):
+        given = message("MASKED")
+        given["content"].append({"type": "input_tag", "id": "t", "text": "x", "data": {"a": data}})
+        return given
+
+    async with serving(config) as chat:
+        thread, events = await chat.create("Hello.")
+        calls.clear()
+        given = with_data(*["MASKED", "y"] * 200)
+        events = await chat.events("threads.add_user_message", thread_id=thread, input=given)
+        assert errors_of(events) == []
+        texts = [text for *_, text in calls]
+        assert sorted(texts[2:]) == ["MASKED", "a", "t", "x", "y"]  # the first guardrail alone replaces
+
+        calls.clear()
+        given = with_data(*map(str, range(200)))
+        events = await chat.events("threads.add_user_message", thread_id=thread, input=given)
+        assert [event["type"] for event in events] == ["error"]
+        assert len(calls) == 2
+
+        calls.clear()
+        given = with_data(*(f"SLOW {number}" for number in range(50)))
+        events = await chat.events("threads.add_user_message", thread_id=thread, input=given)
+        assert [event["type"] for event in events] == ["error"]
+        assert len(calls) < 40
 
 
 @pytest.mark.parametrize(("fault", "title"), [("TRIP", "Hello"), ("MASKED", "*** w1 w2"), ("RAISE", "Hello")])

@@ -2,7 +2,7 @@
 
 import asyncio
 import traceback
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
 import structlog
@@ -25,6 +25,9 @@ _log = structlog.get_logger(source="chatrack.guardrails")
 FAILED = "This could not be checked, so it was not sent on. Please try again later."
 """What users read if a guardrail fails."""
 
+MAX_TEXTS = 100
+"""The most texts of one input in which something can be replaced."""
+
 Check = Callable[[str, GuardrailContext], Coroutine[Any, Any, Verdict]]
 
 
@@ -42,8 +45,8 @@ class GuardrailCalls:
         self._notices: list[str] = []
         self._told: set[str] = set()
 
-    async def check_input(self, text: str, agent: BoundAgent) -> str:
-        """Return the text that an agent may read.
+    async def check_input(self, text: str, agent: BoundAgent) -> tuple[str, list[BoundGuardrail]]:
+        """Return the text that an agent may read, and the guardrails that have replaced something in it.
 
         Args:
             text: what the user sent.
@@ -54,6 +57,31 @@ class GuardrailCalls:
         """
         checks = [(bound, bound.guardrail.check_input) for bound in input_guardrails(agent)]
         return await self._check_all(text, agent, checks, of_input=True)
+
+    async def replace_texts(
+        self, texts: Iterable[str], agent: BoundAgent, guardrails: Sequence[Any]
+    ) -> dict[str, str]:
+        """Return what takes the place of each of the texts that a user sent. In all, it takes no longer than one check.
+
+        Args:
+            texts: the texts.
+            agent: the agent that is to read them.
+            guardrails: those of its guardrails that have replaced something in the whole; at least one.
+
+        Raises:
+            Withheld: a guardrail tripped or failed, or there are more than `MAX_TEXTS`.
+        """
+        distinct = list(dict.fromkeys(texts))
+        checks = [(bound, bound.guardrail.check_input) for bound in guardrails]
+        try:
+            if len(distinct) > MAX_TEXTS:
+                raise ValueError("too many texts")
+            async with asyncio.timeout(sum(bound.guardrail.timeout for bound in guardrails)):
+                return {
+                    text: (await self._check_all(text, agent, checks, of_input=True))[0] for text in distinct
+                }
+        except (TimeoutError, ValueError) as error:
+            raise self._failed(guardrails[0], agent, error, of_input=True) from None
 
     async def check_output(self, text: str, agent: BoundAgent) -> str:
         """Return the text that the user may read.
@@ -66,7 +94,8 @@ class GuardrailCalls:
             Withheld: a guardrail tripped or failed.
         """
         checks = [(bound, bound.guardrail.check_output) for bound in output_guardrails(agent)]
-        return await self._check_all(text, agent, checks, of_input=False)
+        passed, _ = await self._check_all(text, agent, checks, of_input=False)
+        return passed
 
     def complete_length(self, text: str, agent: BoundAgent) -> int:
         """Return how much of a text the guardrails of an agent can check without what follows.
@@ -90,11 +119,12 @@ class GuardrailCalls:
 
     async def _check_all(
         self, text: str, agent: BoundAgent, checks: Iterable[tuple[BoundGuardrail, Check]], *, of_input: bool
-    ) -> str:
+    ) -> tuple[str, list[BoundGuardrail]]:
+        replacing: list[BoundGuardrail] = []
         context = GuardrailContext(request=self._request, thread=self._thread, agent=agent.address)
         for bound, check in checks:
             if not text.strip():
-                return text
+                break
             try:
                 verdict = await _within(bound.guardrail.timeout, check(text, context))
                 if not isinstance(verdict, Replace | Trip | None):
@@ -106,10 +136,11 @@ class GuardrailCalls:
                 raise Withheld(verdict.message, refusal=verdict.store == "refusal")
             if isinstance(verdict, Replace):
                 text = verdict.text
+                replacing.append(bound)
                 if verdict.notice is not None and verdict.notice not in self._told:
                     self._told.add(verdict.notice)
                     self._notices.append(verdict.notice)
-        return text
+        return text, replacing
 
     def _failed(
         self, bound: BoundGuardrail, agent: BoundAgent, error: Exception, *, of_input: bool

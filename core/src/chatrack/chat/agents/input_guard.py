@@ -53,18 +53,18 @@ class InputGuard:
         if not input_guardrails(agent):
             return item
         joined = joined_text(item)
-        checked = await self._calls.check_input(joined, agent)
+        checked, replacing = await self._calls.check_input(joined, agent)
         if checked == joined:
             return item
         texts = texts_of(item)
         replaced = (
             {joined: checked}
             if texts == [joined]
-            else {text: await self._calls.check_input(text, agent) for text in texts}
+            else await self._calls.replace_texts(texts, agent, replacing)
         )
         admitted = with_texts(item, replaced)
         joined = joined_text(admitted)
-        if joined != checked and await self._calls.check_input(joined, agent) != joined:
+        if joined != checked and (await self._calls.check_input(joined, agent))[0] != joined:
             raise Withheld(FAILED)  # what was found spans several texts
         self.item = admitted
         return admitted  # type: ignore[return-value]  # of the same type
