@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from chatrack import Replace
 from tests.support.guardrails import deltas_of, notices_of, stored_in, wire_of
 from tests.support.plugins import installed_site
 from tests.support.serving import answer_of, errors_of, is_delta, message, serving, text_of
@@ -506,8 +507,6 @@ async def test_sources_are_checked_with_the_text(guarded, guardrail, monkeypatch
 async def test_no_guardrail_makes_a_link_to_a_host_that_is_not_listed(guarded, guardrail, monkeypatch):
     import fake_gate
 
-    from chatrack import Replace
-
     async def unite(text, direction, context):
         return Replace(text.replace("MASKED", "").replace("\n", ""))
 
@@ -625,6 +624,25 @@ async def test_the_checks_of_one_input_are_few_and_end_together(guarded, calls):
         events = await chat.events("threads.add_user_message", thread_id=thread, input=given)
         assert [event["type"] for event in events] == ["error"]
         assert len(calls) < 40
+
+
+async def test_numbers_are_checked_as_models_read_them(guarded, monkeypatch):
+    import fake_gate
+
+    async def hide_card(text, direction, context):
+        return Replace(text.replace("4111111111111111", "a card")) if "4111111111111111" in text else None
+
+    monkeypatch.setattr(fake_gate, "judge", hide_card)
+    config = guarded(["gate.in"])
+    data = {"card": 4111111111111111, "4111111111111111": [1, 2.5, True, None]}
+    async with serving(config) as chat:
+        given = message("Hello.")
+        given["content"].append({"type": "input_tag", "id": "t", "text": "x", "data": data})
+        events = await chat.events("threads.create", input=given)
+        assert errors_of(events) == []
+        stored = (await chat.items(events[0]["thread"]["id"]))[0]["content"][1]["data"]
+        assert stored == {"card": "a card", "a card": [1, 2.5, True, None]}
+    assert "4111111111111111" not in stored_in(config)
 
 
 @pytest.mark.parametrize(("fault", "title"), [("TRIP", "Hello"), ("MASKED", "*** w1 w2"), ("RAISE", "Hello")])

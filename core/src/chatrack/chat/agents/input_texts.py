@@ -1,4 +1,4 @@
-"""The texts of what users send: all that a model gets to read of it."""
+"""The texts of what users send: all that a model gets to read of it, numbers included."""
 
 from collections.abc import Callable
 from typing import Any
@@ -94,4 +94,9 @@ def _map_json(value: Any, visit: Visit) -> Any:
         return [_map_json(element, visit) for element in value]
     if isinstance(value, dict):
         return {visit(name): _map_json(element, visit) for name, element in value.items()}
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        # It may be the number of a card. One that is replaced becomes a text.
+        number = str(value)
+        replaced = visit(number)
+        return value if replaced == number else replaced
     return value
