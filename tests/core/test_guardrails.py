@@ -443,6 +443,20 @@ guardrails = ["gate.in"]
         ]
 
 
+@pytest.mark.parametrize("titles", ["message", "model"])
+@pytest.mark.parametrize("stored", ["", "REFUSE "])
+async def test_no_title_is_left_of_a_message_that_a_later_agent_withholds(guarded, titles, stored):
+    extra = '[agents.expert]\ninstructions = "You know."\nguardrails = ["gate.in"]\n'
+    config = guarded([], extra=extra, chat=f'titles = "{titles}"')
+    config.write_text(config.read_text().replace("guardrails = []", 'handoffs = ["expert"]', 1))
+    async with serving(config) as chat:
+        thread, events = await chat.create(f"XSECRETX TRIP {stored}echo\ncall transfer_to_expert {{}}")
+        assert "This was stopped." in wire_of(events)
+    async with serving(config) as chat:  # all tasks of the first server have ended
+        title = (await chat.get("threads.get_by_id", thread_id=thread))["title"]
+        assert title == "[This message was withheld.]"
+
+
 async def test_only_the_agent_that_speaks_is_held_back(guarded, calls):
     extra = """
 [agents.expert]
@@ -645,13 +659,25 @@ async def test_numbers_are_checked_as_models_read_them(guarded, monkeypatch):
     assert "4111111111111111" not in stored_in(config)
 
 
-@pytest.mark.parametrize(("fault", "title"), [("TRIP", "Hello"), ("MASKED", "*** w1 w2"), ("RAISE", "Hello")])
+@pytest.mark.parametrize(
+    ("fault", "title"),
+    [
+        ("TRIP", "Hello"),
+        ("MASKED", "*** w1 w2"),
+        ("RAISE", "Hello"),
+        ("EMPTY", "Hello"),
+        ("LINES\n\n", "LINES w1 w2"),
+    ],
+)
 async def test_titles_that_models_write_are_checked_too(guarded, calls, monkeypatch, fault, title):
     import fake_gate
 
     original = fake_gate.judge
 
     async def judge_titles(text, direction, context):
+        if fault in {"EMPTY", "LINES\n\n"} and text.startswith("w0"):
+            fake_gate.calls.append(text)
+            return Replace("" if fault == "EMPTY" else text.replace("w0", fault))
         return await original(text.replace("w0", fault), direction, context)
 
     monkeypatch.setattr(fake_gate, "judge", judge_titles)

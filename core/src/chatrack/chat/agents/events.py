@@ -258,7 +258,9 @@ class EventConverter:
                 for raw in part.annotations or []
                 if (annotation := to_annotation(raw, self._link_hosts)) is not None
             ]
-            return AssistantMessageContent(text=showable_text(part.text, self._link_hosts), annotations=annotations)
+            return AssistantMessageContent(
+                text=showable_text(part.text, self._link_hosts), annotations=annotations
+            )
         if part.type == "refusal":
             return AssistantMessageContent(text=showable_text(part.refusal, self._link_hosts))
         return None

@@ -22,14 +22,16 @@ from chatrack.chat.agents.input_filter import InputFilter
 from chatrack.chat.agents.input_guard import InputGuard, InputReplaced
 from chatrack.chat.agents.output_guard import OutputGuard
 from chatrack.chat.agents.resolver import AgentResolver
-from chatrack.chat.agents.titles import TitleGenerator
+from chatrack.chat.agents.titles import TitleGenerator, rename_thread
 from chatrack.chat.agents.usage import UsageTracker
 from chatrack.chat.agents.user_input import UserInput
+from chatrack.chat.errors import Withheld
 from chatrack.chat.turns.handler import TurnHandler
 from chatrack.chat.turns.session import TurnSession
 from chatrack.chat.turns.text_delta import TextDelta
+from chatrack.chat.turns.withheld import PLACEHOLDER
 from chatrack.config import ChatTable
-from chatrack.errors import ModelFailure
+from chatrack.errors import ModelFailure, RequestError
 from chatrack.interfaces import RequestContext, Store, TurnContext
 from chatrack.models.delta_fast_path import DELTA_FAST_PATH, DeltaFastPath
 from chatrack.models.failures import as_model_failure
@@ -172,6 +174,10 @@ class AgentHandler(TurnHandler):
                 yield ThreadItemReplacedEvent(item=replaced.item)
                 for notice in self._guardrails.take_notices():
                     yield notice
+            except Withheld as withheld:
+                if withheld.sent is not None:
+                    await self._withhold_title(session)
+                raise
             except Exception as error:
                 failure = as_model_failure(error)
                 if failure is None:
@@ -196,6 +202,19 @@ class AgentHandler(TurnHandler):
         if task is not None and not task.done():
             task.cancel()
             await asyncio.wait([task])
+
+    async def _withhold_title(self, session: TurnSession) -> None:
+        """Take back a title that was made of a message which must not stay."""
+        created = session.request.create
+        if created is None:
+            return
+        titles = [created.title, None if self._titles is None else self._titles.withhold()]
+        try:
+            for title in titles:
+                if title is not None and await rename_thread(self._store, session, title, PLACEHOLDER):
+                    return
+        except RequestError as error:
+            session.log.warning("thread not renamed", reason=error.title)
 
     async def _check_title(self, title: str) -> str:
         # With calls of its own: nobody would send the notices of a turn that has ended.

@@ -47,6 +47,26 @@ def title_from_message(message: UserMessageItem, chat: ChatTable) -> str | None:
     return f"{head.rpartition(' ')[0] or head}…"
 
 
+async def rename_thread(store: Store, session: TurnSession, old: str | None, new: str) -> bool:
+    """Rename the thread of a turn and tell the client, unless the user has renamed it meanwhile.
+
+    Args:
+        store: where the thread is.
+        session: the turn.
+        old: the title that the thread must still have.
+        new: the new one.
+
+    Returns:
+        Whether it was renamed.
+    """
+    if not await store.replace_title(session.thread_id, old, new, session.context):
+        return False
+    record = await store.load_record(session.thread_id, session.context)
+    thread = Thread(**record_to_thread(record).model_dump(exclude={"metadata"}), items=Page())
+    session.writer.send(ThreadUpdatedEvent(thread=thread))
+    return True
+
+
 class TitleGenerator:
     """Lets a model improve on the title of a new thread.
 
@@ -64,6 +84,8 @@ class TitleGenerator:
         self._max_title = max_title
         self._model_name = model_name
         self._create_model = create_model
+        self._withheld = False
+        self._stored: str | None = None  # the model's title, as soon as it is being stored
 
     async def improve(
         self, session: TurnSession, created: ThreadRecord, check: Callable[[str], Awaitable[str]]
@@ -87,7 +109,10 @@ class TitleGenerator:
         title = await self._ask(agent, text, usage)
         if title is not None:
             try:
-                await self._rename(session, created.title, (await check(title))[: self._max_title])
+                checked = " ".join(clean_text(await check(title)).split())[: self._max_title]
+                if checked and not self._withheld:
+                    self._stored = checked
+                    await rename_thread(self._store, session, created.title, checked)
             except Withheld:
                 pass  # logged by the guardrail's caller; the thread keeps its name
             except RequestError as error:
@@ -99,6 +124,11 @@ class TitleGenerator:
             except RequestError as error:
                 session.log.warning("usage not saved", reason=error.title)
 
+    def withhold(self) -> str | None:
+        """Store no title from now on; return the one that may have been stored."""
+        self._withheld = True
+        return self._stored
+
     async def _ask(self, agent: Agent[TurnContext], message: str, usage: UsageTracker) -> str | None:
         config = RunConfig(tracing_disabled=True)
         try:
@@ -109,11 +139,3 @@ class TitleGenerator:
             return None
         title = " ".join(clean_text(str(result.final_output)).split()).strip("\"'“”„ .")
         return title[: self._max_title] or None
-
-    async def _rename(self, session: TurnSession, old: str | None, new: str) -> None:
-        # The user may have renamed the thread meanwhile: that name stays.
-        if not await self._store.replace_title(session.thread_id, old, new, session.context):
-            return
-        record = await self._store.load_record(session.thread_id, session.context)
-        thread = Thread(**record_to_thread(record).model_dump(exclude={"metadata"}), items=Page())
-        session.writer.send(ThreadUpdatedEvent(thread=thread))
