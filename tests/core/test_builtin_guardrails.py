@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from chatrack.builtin.guardrail.secrets import MASK
 from tests.support.guardrails import deltas_of, notices_of, stored_in, wire_of
 from tests.support.serving import answer_of, errors_of, message, serving, text_of
 
@@ -32,11 +33,10 @@ async def test_secrets_are_masked_wherever_deltas_and_sentences_are_cut(guarded,
     config = guarded(["secrets"], says=says, model=model)
     async with serving(config) as chat:
         thread, events = await chat.create("instructions?")
-        mask = "‹secret hidden›"
-        wanted = f"The key is {mask}. Then\n{mask}\nand Bearer\n{mask} done {mask}"
+        wanted = f"The key is {MASK}. Then\n{MASK}\nand Bearer\n{MASK} done {MASK}"
         assert " ".join(answer_of(events).split()) == " ".join(wanted.split())
         assert "".join(deltas_of(events)) == answer_of(events)
-        assert deltas_of(events)[0].startswith("The key is ‹secret hidden›.")
+        assert deltas_of(events)[0].startswith(f"The key is {MASK}.")
         assert notices_of(events) == ["A key or token in this answer was hidden."]
         assert await chat.answers(thread) == [answer_of(events)]
     for part in (KEY, KEY[:12], "MIIE", "QWERTZ", "abcdefgh1234"):
@@ -49,7 +49,7 @@ async def test_secrets_of_users_never_reach_store_title_model_or_log(guarded, up
     config = guarded(["secrets"])
     async with serving(config) as chat:
         _, events = await chat.create(f"My key is {KEY} ok?")
-        assert events[0]["thread"]["title"] == "My key is ‹secret hidden› ok?"
+        assert events[0]["thread"]["title"] == f"My key is {MASK} ok?"
         assert notices_of(events) == ["A key or token in your message was hidden before it was sent on."]
     assert KEY not in json.dumps(list(upstream.state.log))
     assert KEY not in stored_in(config)
@@ -73,7 +73,7 @@ async def test_a_secret_in_several_parts_of_a_message_reaches_no_model(guarded, 
             assert [event["type"] for event in events] == ["error"]
         else:
             assert errors_of(events) == []
-            assert text_of((await chat.items(events[0]["thread"]["id"]))[0]).endswith("hidden›")
+            assert text_of((await chat.items(events[0]["thread"]["id"]))[0]).endswith(MASK)
     sent = json.dumps(list(upstream.state.log))
     for stored in (sent, stored_in(config)):
         assert "AKIA" not in stored

@@ -471,17 +471,27 @@ guardrails = ["gate.sentences"]
         assert {call[1] for call in calls} == {"expert"}
 
 
-async def test_a_retry_is_checked_by_the_guardrails_of_today(guarded, calls):
+@pytest.mark.parametrize("fault", ["TRIP", "TRIP REFUSE", "RAISE"])
+async def test_a_retry_is_checked_by_the_guardrails_of_today(guarded, upstream, fault):
     config = guarded([])
     plain = config.read_text()
     async with serving(config) as chat:
-        thread, _ = await chat.create("TRIP later")
+        thread, _ = await chat.create(f"{fault} later")
         before = await chat.items(thread)
     config.write_text(plain.replace("guardrails = []", 'guardrails = ["gate.in"]'))
     async with serving(config) as chat:
         events = await chat.events("threads.retry_after_item", thread_id=thread, item_id=before[0]["id"])
-        assert errors_of(events)[0]["message"] == "This was stopped."
-        assert await chat.items(thread) == before
+        assert len(errors_of(events)) == 1
+        after = await chat.items(thread)
+        if fault == "RAISE":
+            assert after == before
+        else:
+            assert [text_of(item) for item in after] == ["[This message was withheld.]", text_of(before[1])]
+            assert after[1:] == before[1:]
+            assert [event["item"] for event in events if event["type"] == "thread.item.replaced"] == after[:1]
+            upstream.state.log.clear()
+            assert errors_of(await chat.say(thread, "Hello.")) == []
+            assert fault not in json.dumps(list(upstream.state.log)[-1:])
 
 
 @pytest.mark.parametrize("link", ["", " https://evil.net/"])

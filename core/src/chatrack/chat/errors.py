@@ -23,13 +23,17 @@ class Withheld(Exception):
         message: the sentence that the user reads.
         refusal: whether the sentence is stored as the assistant's answer.
         allow_retry: whether trying again may help.
+        failed: whether the guardrail failed, and so has not found anything.
     """
 
-    def __init__(self, message: str, *, refusal: bool = False, allow_retry: bool = False) -> None:
+    def __init__(
+        self, message: str, *, refusal: bool = False, allow_retry: bool = False, failed: bool = False
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.refusal = refusal
         self.allow_retry = allow_retry
+        self.failed = failed
         self.sent: ThreadItem | None = None
         """What the user sent, if it is stored and must not stay either."""
 

@@ -151,7 +151,7 @@ class GuardrailCalls:
         fields = {"error": type(error).__name__, "place": place}
         self._log("guardrail failed", bound, agent, of_input=of_input, **fields)
         # A message that was not stored cannot be retried.
-        return Withheld(FAILED, allow_retry=not of_input)
+        return Withheld(FAILED, allow_retry=not of_input, failed=True)
 
     def _log(
         self, event: str, bound: BoundGuardrail, agent: BoundAgent, *, of_input: bool, **fields: Any

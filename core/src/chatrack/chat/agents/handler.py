@@ -133,6 +133,7 @@ class AgentHandler(TurnHandler):
         DELTA_FAST_PATH.set(fast_path)
         self.usage.budget = session.token_budget
         if self._input_guard.item is None:
+            # Nothing was admitted, as in a retry: the entry agent's guardrails check the message before its first call.
             self._input_guard.item = session.request.message
         history = ThreadHistory(self._store, self._chat.history_tokens, session)
         items = await history.load()

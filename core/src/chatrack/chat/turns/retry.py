@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
-from chatkit.types import ThreadItem
+from chatkit.types import ThreadItem, ThreadItemReplacedEvent
 
 from chatrack.chat.turns.channel import EventChannel
 from chatrack.chat.turns.interruption import Interruption
+from chatrack.chat.turns.withheld import placeholder_for
 from chatrack.chat.turns.writer import TurnWriter
 from chatrack.errors import Unavailable
 from chatrack.interfaces import ItemRecord, Lease, Store, UsageRecord
@@ -15,7 +16,8 @@ class RetryWriter(TurnWriter):
     """Persists a retry: new items stay invisible until the turn commits, which removes the old ones.
 
     A retry that does not complete leaves nothing behind: the old answer stays, and the client is told to remove
-    what it has seen of the new one, if its stream is still open.
+    what it has seen of the new one, if its stream is still open. If a guardrail withholds the message itself, a placeholder
+    takes its place.
 
     Args:
         store: where items are stored.
@@ -66,7 +68,14 @@ class RetryWriter(TurnWriter):
     async def withhold(
         self, refusal: str | None, sent: ThreadItem | None, usage: Sequence[UsageRecord]
     ) -> None:
-        await self.abandon("withheld", usage)
+        if sent is None:
+            await self.abandon("withheld", usage)
+            return
+        # The message has an answer, which stays: it cannot be removed from before it.
+        placeholder = placeholder_for(sent)
+        await self._end([self.to_record(placeholder)], drop=True, usage=usage)
+        self._send_removed(self.visible_item_ids)
+        self.send(ThreadItemReplacedEvent(item=placeholder))
 
     async def release(self, usage: Sequence[UsageRecord] = ()) -> None:
         await self._end(drop=True, usage=usage)

@@ -269,7 +269,9 @@ class Turn:
             # A retry leaves the old answer, which a refusal must not follow.
             refusal = error.message if error.refusal and not writer.uncommitted else None
             error_event = error_event if refusal is None else None
-            end = functools.partial(writer.withhold, refusal, error.sent, self._usage_records())
+            # A message from before a retry is not lost because a guardrail does not work today.
+            sent = None if error.failed and writer.uncommitted else error.sent
+            end = functools.partial(writer.withhold, refusal, sent, self._usage_records())
         elif error is None and not stopped:
             outcome, end = "completed", functools.partial(writer.commit, self._usage_records())
         else:
