@@ -270,6 +270,24 @@ def test_sources_on_other_hosts_are_left_out(url, stays):
     assert [source.url for source in event.item.workflow.tasks[0].sources] == [url] * stays
 
 
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"type": "web_search_call", "action": {"type": "search", "query": "![x](//evil.net/?q)"}},
+        {"type": "file_search_call", "results": [SimpleNamespace(filename="![x](//evil.net/?q)")]},
+        {"type": "mcp_call", "name": "![x](//evil.net/?q)"},
+    ],
+)
+def test_links_in_searches_and_names_of_tools_are_removed_too(item):
+    workflow = WorkflowBuilder("thr", tools=True, reasoning=True, provider_metadata={}, link_hosts=HOSTS)
+    (event,) = workflow.hosted_tool_call(SimpleNamespace(id="ws", **item), done=True)
+    shown_events = event.item.model_dump_json()
+    (event,) = workflow.tool_call("c", "![x](//evil.net/?q)", known=False)
+    shown_events += event.model_dump_json()
+    assert "evil.net" not in shown_events
+    assert shown_events.count("(link removed)") >= 2
+
+
 def test_links_in_reasoning_are_removed_too():
     workflow = WorkflowBuilder("thr", tools=True, reasoning=True, provider_metadata={}, link_hosts=HOSTS)
     workflow.reasoning_delta(("text", 0, 0), "I ")

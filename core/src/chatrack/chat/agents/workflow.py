@@ -142,7 +142,8 @@ class WorkflowBuilder:
         """
         if not self._show_tools or (self.plain and not known):
             return ()
-        events = self._add(CustomTask(title=_humanize(name), icon="bolt", status_indicator="loading"))
+        title = showable_text(_humanize(name), self._link_hosts)
+        events = self._add(CustomTask(title=title, icon="bolt", status_indicator="loading"))
         self._tasks[call_id] = self._last_index
         return events
 
@@ -168,9 +169,8 @@ class WorkflowBuilder:
         if task is None:
             return ()
         task = task.model_copy(update={"status_indicator": "complete" if done else "loading"})
-        if self._link_hosts is not None and isinstance(task, SearchTask):
-            hosts = self._link_hosts
-            task.sources = [source for source in task.sources if leads_to(source.url, hosts)]
+        if self._link_hosts is not None:
+            task = _without_links(task, self._link_hosts)
         index = self._tasks.pop(item.id, None) if done else None
         if index is not None:
             return self._update(index, task)
@@ -242,6 +242,23 @@ def _humanize(name: str) -> str:
     """Return the name of a tool as a title: `create_todo` becomes `Create todo`."""
     words = " ".join(sanitize_text(name).replace("_", " ").replace("-", " ").split())[:80]
     return words[:1].upper() + words[1:]
+
+
+def _without_links(task: Task, hosts: Sequence[str]) -> Task:
+    """Return the task of a hosted tool without the links in all that a model or a page wrote in it."""
+    changes: dict[str, object] = {}
+    if isinstance(task, SearchTask):
+        changes = {
+            "sources": [source for source in task.sources if leads_to(source.url, hosts)],
+            "queries": [showable_text(query, hosts) for query in task.queries],
+            "title_query": task.title_query and showable_text(task.title_query, hosts),
+        }
+    elif isinstance(task, FileTask):
+        names = [showable_text(source.filename, hosts) for source in task.sources]
+        changes = {"sources": [FileSource(filename=name, title=name) for name in names]}
+    elif isinstance(task, CustomTask):
+        changes = {"title": task.title and showable_text(task.title, hosts)}
+    return task.model_copy(update=changes)
 
 
 _PLAIN_TASKS: dict[str, Task] = {
