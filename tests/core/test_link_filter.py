@@ -138,6 +138,31 @@ REFUSED = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('<p style="background:url(//evil.net/?q)">', '<p style="background:url((link removed))">'),
+        (
+            "<p style=\"background:URL( '/\t/evil.net/?q')\">",
+            "<p style=\"background:URL( '(link removed)')\">",
+        ),
+        ('<a ping="//evil.net/?q" href="/x">', '<a ping="(link removed)" href="/x">'),
+        ('<meta content="0;url=//evil.net">', '<meta content="0;url=(link removed)">'),
+        ("<meta content=\"0; url='//evil.net'\">", "<meta content=\"0; url='(link removed)'\">"),
+        ('<meta content="0.5 ; //evil.net">', '<meta content="(link removed)">'),
+        ('<img srcset="/a.png 1x, //evil.net/?q 2x">', '<img (link removed)="/a.png 1x, //evil.net/?q 2x">'),
+        ("[x](</\t/evil.net>) b", "[x] (link removed) b"),
+        ("[x](<java\tscript:alert(1)>) b", "[x] (link removed) b"),
+        ("[x](<https://example.com\t.evil.net>) b", "[x](<https://example.com/\t.evil.net>) b"),
+        ("<p style='background:url(/a.png)'> and url(), content: 1; ping = 3", None),
+    ],
+)
+def test_urls_in_other_attributes_are_judged_like_links(text, expected):
+    assert shown(text) == (expected or text)
+    links = LinkFilter(HOSTS)
+    assert "".join(map(links.feed, text)) + links.finish() == (expected or text)
+
+
 @pytest.mark.parametrize("text", REFUSED)
 def test_no_way_of_writing_a_link_gets_around_it(text):
     assert "(link removed)" in shown(text)
@@ -200,7 +225,7 @@ def leads_nowhere_else(text):
 
 PARTS = [
     "[", "]", "(", ")", "](", "]:", "![", "<", ">", "<a href=", "<img src=", '"', "'", "=", "\\", "/", "//", ":", "?", "@", "%",
-    "http", "https", "https://", "h", "t", "tps://", "www.", "javascript:", "data", "src", "mailto:", "x", " ", "\n", "\t", ".",
+    "url(", "srcset=", "content=", "ping=", "http", "https", "https://", "h", "t", "tps://", "www.", "javascript:", "data", "src", "mailto:", "x", " ", "\n", "\t", ".",
     "evil.net", "evil", "example.com", "a.example.org", "&", "&#", "&#104;", "&Tab;", "&colon;", "&sol;", "&#x2f", "\u3002", "é", "`",
 ]  # fmt: skip
 
@@ -239,7 +264,7 @@ def test_text_is_held_back_only_while_it_may_be_a_link():
 
 def test_what_is_held_back_is_bounded():
     for text in ("https:" + "/" * 5000, "https://" + "a" * 5000, "[a](" + " " * 5000, "<" + "a" * 5000, "&" + "a" * 5000,
-                 "&#" + "0" * 5000, "src" + " " * 5000, "[a](" + "/" * 5000, "\\" * 5001):  # fmt: skip
+                 "&#" + "0" * 5000, "src" + " " * 5000, "url(" + " " * 5000, "content=" + "0" * 5000, "[a](" + "/" * 5000, "\\" * 5001):  # fmt: skip
         links = LinkFilter(HOSTS)
         for char in text:
             links.feed(char)

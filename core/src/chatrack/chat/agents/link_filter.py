@@ -10,11 +10,8 @@ import re
 from collections.abc import Sequence
 from html.entities import html5
 
-from chatrack.chat.agents.link_judge import START, UNFINISHED, Context, LinkJudge, Verdict
+from chatrack.chat.agents.link_judge import REMOVED, START, UNFINISHED, Context, LinkJudge, Verdict
 from chatrack.chat.agents.sanitize import sanitize_text
-
-REMOVED = "(link removed)"
-"""What stands in place of a link."""
 
 _NUMERIC_ENTITY = re.compile(r"&#(?:[xX]([0-9a-fA-F]{1,7})|([0-9]{1,8}));?")
 _NAMED_ENTITY = re.compile(r"&([A-Za-z][A-Za-z0-9]{0,31};)")

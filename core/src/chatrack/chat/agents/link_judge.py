@@ -4,6 +4,9 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
+REMOVED = "(link removed)"
+"""What stands in place of a link."""
+
 _MAX_SCHEME = 64
 _MAX_HOST = 260
 _MAX_SLASHES = 20
@@ -11,15 +14,19 @@ _MAX_SPACE = 200
 """Whatever is longer is refused."""
 
 _ATTRIBUTES = (
-    "action", "background", "cite", "data", "formaction", "href", "longdesc", "poster", "src", "srcset",
+    "action", "background", "cite", "content", "data", "formaction", "href", "longdesc", "ping", "poster", "src", "srcset", "url",
 )  # fmt: skip
 _BARE = ("http:", "https:", "ftp:", "mailto:", "xmpp:", "www.")
 """What begins a link in plain text, for renderers that make links of URLs."""
+_STYLE = "url("
 
 _ATTRIBUTE = re.compile(
     rf"(?:{'|'.join(_ATTRIBUTES)})\s{{0,{_MAX_SPACE}}}=\s{{0,{_MAX_SPACE}}}[\"']?", re.IGNORECASE
 )
-START = re.compile(rf"\]\(|\]:|<|{_ATTRIBUTE.pattern}|{'|'.join(map(re.escape, _BARE))}", re.IGNORECASE)
+START = re.compile(
+    rf"\]\(|\]:|<|{_ATTRIBUTE.pattern}|url\(\s{{0,{_MAX_SPACE}}}[\"']?|{'|'.join(map(re.escape, _BARE))}",
+    re.IGNORECASE,
+)
 
 
 def _prefixes(words: Iterable[str]) -> str:
@@ -28,13 +35,15 @@ def _prefixes(words: Iterable[str]) -> str:
 
 
 UNFINISHED = re.compile(
-    rf"(?:\]|{_prefixes([*_BARE, *_ATTRIBUTES])}"
+    rf"(?:\]|{_prefixes([*_BARE, *_ATTRIBUTES, _STYLE])}"
     rf"|(?:{'|'.join(_ATTRIBUTES)})\s{{0,{_MAX_SPACE}}}(?:=\s{{0,{_MAX_SPACE}}})?)\Z",
     re.IGNORECASE,
 )
 """The end of a text that more text may turn into a match of `START`."""
 
 _SPACE = re.compile(rf"[\x00-\x20]{{0,{_MAX_SPACE}}}")
+_DELAY = re.compile(rf"[\x00-\x20.,;0-9]{{0,{_MAX_SPACE}}}")
+"""What may stand before the URL of a page that is to be loaded later, in the `content` of a `<meta>`."""
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 _SCHEME_OVER_LINES = re.compile(r"[A-Za-z][A-Za-z0-9+.\t\r\n-]*")
 _SLASHES = re.compile(r"[/\\]*")
@@ -113,15 +122,23 @@ class LinkJudge:
         if opener in _BARE:
             return self._bare(text, match.start(), opener, before, final=final)
         context: Context = "link" if opener[0] == "]" else "autolink" if opener == "<" else "attribute"
+        if opener.startswith("srcset"):
+            # Has any number of URLs. Without its name, none is loaded.
+            name_end = match.start() + len("srcset")
+            return Verdict(name_end, start=match.start(), replacement=REMOVED)
         if context != "autolink":
-            at = _skip_space(text, at)
+            at = _skip(_DELAY if opener.startswith("content") else _SPACE, text, at)
             if context == "link" and text.startswith("<", at):
-                at = _skip_space(text, at + 1)
+                at = _skip(_SPACE, text, at + 1)
             if at - match.end() >= _MAX_SPACE:
                 return Verdict(at, refused=context)
-        over_lines = context == "attribute"
+        angled = context == "link" and bool(text[match.end() : at].strip())
+        # Where a URL may have tabs or line breaks in it, browsers ignore them.
+        over_lines = angled or context == "attribute"
         if context == "link":
-            closers = ">" if text[match.end() : at].strip() else ") \t\n"
+            closers = ">" if angled else ") \t\n"
+        elif opener.startswith(_STYLE):
+            closers = f"{opener[-1]})"
         else:
             closers = opener[-1] if opener[-1] in "\"'" else ">"
         if at == len(text) and not final:
@@ -135,7 +152,9 @@ class LinkJudge:
                 return Verdict(match.end())
             name = re.sub(r"[\t\r\n]", "", scheme.group()).lower()
             if name in _WEB:
-                return self._host(text, at, colon + 1, context, name, closers, final=final)
+                return self._host(
+                    text, at, colon + 1, context, name, closers, over_lines=over_lines, final=final
+                )
             if len(text) < colon + 3 and not final:
                 return None
             following = text[colon + 1 : colon + 3]
@@ -158,7 +177,7 @@ class LinkJudge:
             return None
         if len(re.sub(r"[\t\r\n]", "", slashes.group())) < 2:
             return Verdict(match.end())
-        return self._host(text, at, at, context, "", closers, final=final)
+        return self._host(text, at, at, context, "", closers, over_lines=over_lines, final=final)
 
     def _bare(self, text: str, start: int, opener: str, before: str, *, final: bool) -> Verdict | None:
         at = start + len(opener)
@@ -175,7 +194,16 @@ class LinkJudge:
         return Verdict(at, refused="bare")
 
     def _host(
-        self, text: str, start: int, at: int, context: Context, scheme: str, closers: str, *, final: bool
+        self,
+        text: str,
+        start: int,
+        at: int,
+        context: Context,
+        scheme: str,
+        closers: str,
+        *,
+        over_lines: bool = False,
+        final: bool,
     ) -> Verdict | None:
         """Judge a URL by its host.
 
@@ -186,9 +214,10 @@ class LinkJudge:
             context: what it was found in.
             scheme: `http`, `https`, or nothing.
             closers: characters that end the URL, even where a host could begin.
+            over_lines: whether the URL may have tabs or line breaks in it.
             final: whether the text is complete.
         """
-        slashes = (_SLASHES_OVER_LINES if context == "attribute" else _SLASHES).match(text, at)
+        slashes = (_SLASHES_OVER_LINES if over_lines else _SLASHES).match(text, at)
         assert slashes is not None
         if slashes.end() - at > _MAX_SLASHES:
             return Verdict(slashes.end(), refused=context)
@@ -209,14 +238,14 @@ class LinkJudge:
         if not is_listed(host.group(), self._hosts) or following in {"@", "%", "\\"}:
             return Verdict(end, refused=context)
         # Some renderers end the host here, and others go on: a slash ends it for all of them.
-        ends = following in {"", "/", "?", "#"} or (following.isspace() and context != "attribute")
+        ends = following in {"", "/", "?", "#"} or (following.isspace() and not over_lines)
         head = f"{scheme}://" if scheme else "//" if slashes.group() else ""
         return Verdict(
             end, start=start, replacement=f"{head}{text[slashes.end() : end]}{'' if ends else '/'}"
         )
 
 
-def _skip_space(text: str, at: int) -> int:
-    match = _SPACE.match(text, at)
+def _skip(pattern: re.Pattern[str], text: str, at: int) -> int:
+    match = pattern.match(text, at)
     assert match is not None
     return match.end()
