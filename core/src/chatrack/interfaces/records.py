@@ -105,6 +105,8 @@ class PauseRecord(msgspec.Struct, frozen=True, kw_only=True):
 class UsageRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The usage of one model by one agent in a turn. Counts are None if the provider did not report them.
 
+    Input and output tokens are estimated for calls that were cut off before the provider's report.
+
     Args:
         turn_id: the turn.
         agent: the agent's name.

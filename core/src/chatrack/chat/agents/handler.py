@@ -30,6 +30,7 @@ from chatrack.chat.turns.handler import TurnHandler
 from chatrack.chat.turns.session import TurnSession
 from chatrack.chat.turns.text_delta import TextDelta
 from chatrack.chat.turns.withheld import PLACEHOLDER
+from chatrack.chat.turns.writer import TurnWriter
 from chatrack.config import ChatTable
 from chatrack.errors import ModelFailure, RequestError
 from chatrack.interfaces import RequestContext, Store, TurnContext
@@ -82,6 +83,7 @@ class AgentHandler(TurnHandler):
             after_call=self._output_guard.after_model_call if resolver.has_output_guardrails else None,
         )
         self._run: RunResultStreaming | None = None
+        self._writer: TurnWriter | None = None
 
     async def admit(self, message: UserMessageItem) -> tuple[UserMessageItem, list[NoticeEvent]]:
         """Have a message checked by the guardrails of the entry agent, before it is stored.
@@ -119,7 +121,7 @@ class AgentHandler(TurnHandler):
         created = session.request.create
         if created is not None and self._titles is not None:
             session.spawn(self._titles.improve(session, created, self._check_title), "title")
-        writer = session.writer
+        writer = self._writer = session.writer
         converter = EventConverter(session.thread_id, self._resolver, self._chat, writer.provider_metadata)
         guard = self._output_guard if self._resolver.has_output_guardrails else None
 
@@ -160,6 +162,7 @@ class AgentHandler(TurnHandler):
                             for converted in events_to_send:
                                 yield converted
                             if event.type == "raw_response_event":
+                                self.usage.count_event(event.data)
                                 if event.data.type == "response.completed":
                                     await writer.flush()
                                     if guard is not None:
@@ -184,6 +187,7 @@ class AgentHandler(TurnHandler):
                 if failure is None:
                     raise
                 failure.model = converter.model
+                self.usage.end_call(_drafted_characters(writer), failed=True)
                 # The limit of a model is not known beforehand, and may be below `history_tokens`.
                 if failure.fault != "context_length_exceeded" or not await history.shorten():
                     raise failure from error
@@ -200,9 +204,13 @@ class AgentHandler(TurnHandler):
     async def drain(self) -> None:
         """Cancel the Agents SDK's run, and wait for its task."""
         task = None if self._run is None else self._run.run_loop_task
-        if task is not None and not task.done():
-            task.cancel()
-            await asyncio.wait([task])
+        try:
+            if task is not None and not task.done():
+                task.cancel()
+                await asyncio.wait([task])
+        finally:
+            if self._writer is not None:
+                self.usage.end_call(_drafted_characters(self._writer))
 
     async def _withhold_title(self, session: TurnSession) -> None:
         """Take back a title that was made of a message which must not stay."""
@@ -228,6 +236,11 @@ class AgentHandler(TurnHandler):
             call_model_input_filter=self._input_filter,
             tool_not_found_behavior="return_error_to_model",
         )
+
+
+def _drafted_characters(writer: TurnWriter) -> int:
+    """Return the length of the text of all messages that are being streamed."""
+    return sum(draft.count_characters() for draft in writer.drafts.values())
 
 
 def _on_refusal(error: RunErrorHandlerInput[TurnContext]) -> RunErrorHandlerResult:

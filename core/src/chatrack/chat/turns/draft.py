@@ -82,6 +82,13 @@ class ItemDraft:
             return finish_tasks(item) if item.workflow.tasks else None
         return None
 
+    def count_characters(self) -> int:
+        """Return the length of a message's text; 0 for other items."""
+        if not isinstance(self._item, AssistantMessageItem):
+            return 0
+        parts = sum(len(part.text) for part in self._item.content)
+        return parts + sum(len(delta) for deltas in self._deltas.values() for delta in deltas)
+
     def _part(self, index: int) -> AssistantMessageContent:
         assert isinstance(self._item, AssistantMessageItem)
         content = self._item.content

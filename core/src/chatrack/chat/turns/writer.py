@@ -58,7 +58,8 @@ class TurnWriter:
         self._inflight: asyncio.Task[None] | None = None
         self._pending_hidden: list[ItemRecord] = []
         """Hidden items that are stored together with the next visible one."""
-        self._drafts: dict[str, ItemDraft] = {}
+        self.drafts: dict[str, ItemDraft] = {}
+        """The items that are being streamed, by id."""
         self._hidden_item_ids: set[str] = set()
         self._turn_item_ids: set[str] = set()
         self._closed = False
@@ -79,14 +80,14 @@ class TurnWriter:
             self.send_delta(event)
             return
         if isinstance(event, ThreadItemUpdatedEvent):
-            draft = self._drafts.get(event.item_id)
+            draft = self.drafts.get(event.item_id)
             if draft is not None:
                 draft.apply(event.update)
         elif isinstance(event, ThreadItemAddedEvent):
             event = ThreadItemAddedEvent(item=self.normalize_item(event.item))
             self._turn_item_ids.add(event.item.id)
             self.send(event)  # first: an item that cannot be encoded gets no draft
-            self._drafts[event.item.id] = ItemDraft(event.item)
+            self.drafts[event.item.id] = ItemDraft(event.item)
             return
         elif isinstance(event, ThreadItemDoneEvent):
             event = ThreadItemDoneEvent(item=self.normalize_item(event.item))
@@ -96,7 +97,7 @@ class TurnWriter:
             event = ThreadItemReplacedEvent(item=self.normalize_item(event.item))
             await self._replace(event.item)
         elif isinstance(event, ThreadItemRemovedEvent):
-            self._drafts.pop(event.item_id, None)
+            self.drafts.pop(event.item_id, None)
             await self._remove(event.item_id)
         elif isinstance(event, ThreadCreatedEvent | ThreadUpdatedEvent):
             event = event.model_copy(update={"thread": visible_thread(event.thread)})
@@ -108,12 +109,10 @@ class TurnWriter:
         Returns:
             Whether the text belongs to an item that is being streamed; False for None.
         """
-        draft = None if delta is None else self._drafts.get(delta.item_id)
-        if delta is None or draft is None:
-            return False
-        if delta.text and not self._closed:
+        draft = None if delta is None else self.drafts.get(delta.item_id)
+        if delta is not None and draft is not None and delta.text and not self._closed:
             self._channel.put(draft.append(delta))
-        return True
+        return draft is not None
 
     def send(self, event: ThreadStreamEvent) -> None:
         """Send an event without storing anything; events of hidden items are never sent."""
@@ -150,7 +149,7 @@ class TurnWriter:
         if self._closed or self._lock.locked() or (self._inflight and not self._inflight.done()):
             return []  # a write in progress may hold the final state of an item
         records = []
-        for draft in self._drafts.values():
+        for draft in self.drafts.values():
             if draft.dirty and (item := draft.snapshot()) is not None:
                 draft.dirty = False
                 records.append(self.to_record(item))
@@ -158,7 +157,7 @@ class TurnWriter:
 
     def mark_dirty(self) -> None:
         """Have the next checkpoint store all drafts: the last one failed."""
-        for draft in self._drafts.values():
+        for draft in self.drafts.values():
             draft.dirty = True
 
     def to_record(self, item: ThreadItem) -> ItemRecord:
@@ -267,7 +266,7 @@ class TurnWriter:
 
     def _unsaved(self) -> tuple[list[ItemRecord], list[ThreadItem]]:
         """Return what a closed writer has not stored: pending hidden items, and drafts."""
-        drafts = [item for draft in self._drafts.values() if (item := draft.snapshot()) is not None]
+        drafts = [item for draft in self.drafts.values() if (item := draft.snapshot()) is not None]
         return self._pending_hidden, drafts
 
     def _send_done(self, items: Iterable[ThreadItem]) -> None:
@@ -340,7 +339,7 @@ class TurnWriter:
             self._pending_hidden = [*hidden, *self._pending_hidden]
             raise
         for record in records:
-            self._drafts.pop(record.id, None)
+            self.drafts.pop(record.id, None)
 
 
 async def _wait_quietly(write: asyncio.Future[None]) -> None:
