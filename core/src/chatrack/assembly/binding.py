@@ -157,15 +157,9 @@ def bind(
 
 
 def _tools(spec: AgentSpec, tools: Registry[Tool], key: str, problems: Problems) -> dict[str, Tool]:
-    matches: dict[str, Tool] = {}
-    for pattern in spec.tools:
-        if spec is ASSISTANT and not tools.items():
-            continue  # its "*" matches nothing if no plugin has tools
-        try:
-            matches.update(tools.match(pattern))
-        except NameLookupError as error:
-            problems.add(f"{key}.tools", str(error))
-    return matches
+    if spec is ASSISTANT and not tools.items():
+        return {}  # its "*" matches nothing if no plugin has tools
+    return tools.match_all(spec.tools, f"{key}.tools", problems)
 
 
 def _handoffs(spec: AgentSpec, registry: Registry[AgentSpec], key: str, problems: Problems) -> list[str]:

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from chatrack.assembly.names import NameLookupError, Registry
+from chatrack.assembly.names import Registry
 from chatrack.errors import StartupError
 from chatrack.interfaces import AgentSpec, InputGuardrail, OutputGuardrail
 from chatrack.settings import Problems
@@ -27,16 +27,8 @@ def find_guardrails(
     problems: Problems,
 ) -> list[BoundGuardrail]:
     """Return the guardrails that an agent names, in its order and each once."""
-    found: dict[str, BoundGuardrail] = {}
-    for pattern in spec.guardrails:
-        try:
-            matches = registry.match(pattern)
-        except NameLookupError as error:
-            problems.add(f"{key}.guardrails", str(error))
-            continue
-        for address, guardrail in matches.items():
-            found.setdefault(address, BoundGuardrail(address, guardrail))
-    return list(found.values())
+    matches = registry.match_all(spec.guardrails, f"{key}.guardrails", problems)
+    return [BoundGuardrail(address, guardrail) for address, guardrail in matches.items()]
 
 
 def check_settings(guardrails: list[BoundGuardrail], key: str, problems: Problems) -> None:

@@ -1,10 +1,10 @@
-"""Names of tools and agents: the address `<plugin>.<name>`, the bare name where it is unique, and globs."""
+"""Names of tools, agents and guardrails: the address `<plugin>.<name>`, the bare name where it is unique, and globs."""
 
 import fnmatch
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Generic, TypeVar
 
-from chatrack.settings import did_you_mean
+from chatrack.settings import Problems, did_you_mean
 
 T = TypeVar("T")
 
@@ -14,10 +14,10 @@ class NameLookupError(Exception):
 
 
 class Registry(Generic[T]):
-    """Tools or agents, by address.
+    """Tools, agents or guardrails, by address.
 
     Args:
-        kind: what the entries are, for errors (`tool`, `agent`).
+        kind: what the entries are, for errors (`tool`, `agent`, `guardrail`).
     """
 
     def __init__(self, kind: str) -> None:
@@ -75,6 +75,22 @@ class Registry(Generic[T]):
         }
         if not matches:
             raise NameLookupError(f'"{pattern}" matches no {self.kind}; {self._list()}')
+        return matches
+
+    def match_all(self, patterns: Iterable[str], key: str, problems: Problems) -> dict[str, T]:
+        """Return all entries that names and globs refer to, by address: in their order, and each once.
+
+        Args:
+            patterns: the names and globs.
+            key: the setting that they stand in.
+            problems: gets those that refer to nothing, or to several entries.
+        """
+        matches: dict[str, T] = {}
+        for pattern in patterns:
+            try:
+                matches.update(self.match(pattern))
+            except NameLookupError as error:
+                problems.add(key, str(error))
         return matches
 
     def unknown(self, name: str) -> str:

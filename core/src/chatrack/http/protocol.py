@@ -10,7 +10,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from chatrack.config import ServerTable
 from chatrack.http.problems import encode_problem
-from chatrack.http.request_head import MAX_HEADERS, MAX_URL, Refused, check_head
+from chatrack.http.request_head import MAX_HEADERS, MAX_URL, Refused, bad_request, check_head
 from chatrack.http.security_headers import security_headers
 from chatrack.ids import new_id
 
@@ -112,7 +112,7 @@ class Protocol(HttpToolsProtocol):
             self._parse(data[:size])
             data = data[size:]
             if self._overhead > 2 * MAX_HEAD:
-                self._refuse(_bad_request("There is too much in the body beside its content."))
+                self._refuse(bad_request("There is too much in the body beside its content."))
 
     def _parse(self, data: bytes) -> None:
         try:
@@ -123,7 +123,7 @@ class Protocol(HttpToolsProtocol):
         except httptools.HttpParserError as error:
             cause = error.__context__
             self._refuse(
-                cause if isinstance(cause, Refused) else _bad_request("The request is not valid HTTP."),
+                cause if isinstance(cause, Refused) else bad_request("The request is not valid HTTP."),
                 reason=str(cause or error),
             )
 
@@ -146,7 +146,7 @@ class Protocol(HttpToolsProtocol):
         upgrade = self.parser.should_upgrade()
         check_head(self.parser.get_http_version(), self.url, self.headers, upgrade=upgrade)
         if len(self.pipeline) >= MAX_PIPELINED:
-            raise _bad_request("Too many requests were sent without waiting for responses.")
+            raise bad_request("Too many requests were sent without waiting for responses.")
         state: dict[str, Any] = self.scope["state"]
         state[ABORT] = self.transport.abort
         super().on_headers_complete()
@@ -272,7 +272,7 @@ class Protocol(HttpToolsProtocol):
 
     @staticmethod
     def _abandon(cycle: RequestResponseCycle | None) -> None:
-        """Tell the application that its client is gone."""
+        """Tell the application that its client has disconnected."""
         # docs/upstream.md: unnoticed-hang-ups
         if cycle is not None and not cycle.response_complete:
             cycle.disconnected = True
@@ -290,10 +290,6 @@ class Protocol(HttpToolsProtocol):
 
     def _address(self) -> str | None:
         return self.client[0] if self.client else None
-
-
-def _bad_request(detail: str) -> Refused:
-    return Refused(HTTPStatus.BAD_REQUEST, detail)
 
 
 _HEAD_TOO_LONG = Refused(

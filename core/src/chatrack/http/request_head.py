@@ -43,19 +43,20 @@ def check_head(version: str, target: bytes, headers: Sequence[tuple[bytes, bytes
     if version not in {"1.0", "1.1"}:
         raise Refused(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "This server speaks HTTP/1.1.")
     if not target.startswith(b"/"):
-        raise _bad_request("The target of a request must begin with a slash.")
+        raise bad_request("The target of a request must begin with a slash.")
     hosts = [value for name, value in headers if name == b"host"]
     if len(hosts) > 1 or (not hosts and version == "1.1"):
-        raise _bad_request("A request has one Host header.")
+        raise bad_request("A request has one Host header.")
     if hosts and not _HOST.fullmatch(hosts[0]):
-        raise _bad_request("The Host header is not a host name or an address.")
+        raise bad_request("The Host header is not a host name or an address.")
     codings = [value for name, value in headers if name == b"transfer-encoding"]
     if codings and ([value.lower() for value in codings] != [b"chunked"] or version == "1.0"):
-        raise _bad_request("The only transfer coding that this server reads is chunked.")
+        raise bad_request("The only transfer coding that this server reads is chunked.")
     lengths = [value for name, value in headers if name == b"content-length"]
     if upgrade and (codings or any(value.strip(b"0") for value in lengths)):
-        raise _bad_request("This server does not switch to another protocol.")
+        raise bad_request("This server does not switch to another protocol.")
 
 
-def _bad_request(detail: str) -> Refused:
+def bad_request(detail: str) -> Refused:
+    """Return the refusal of a request that is not as it should be."""
     return Refused(HTTPStatus.BAD_REQUEST, detail)

@@ -44,8 +44,6 @@ class ModerationSettings(chatrack.Settings):
 
 
 class _Moderation:
-    timeout = 10.0
-
     def __init__(self, provider: EndpointProvider, settings: ModerationSettings, store: TripStore) -> None:
         self._provider = provider
         self._settings = settings

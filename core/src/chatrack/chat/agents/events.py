@@ -73,7 +73,8 @@ class EventConverter:
             provider_metadata=provider_metadata,
             link_hosts=chat.link_hosts,
         )
-        self._workflow.plain = bool(output_guardrails(self._agent))
+        self.guarded = self._workflow.plain = bool(output_guardrails(self._agent))
+        """Whether the agent that is answering has output guardrails."""
 
     @property
     def agent(self) -> BoundAgent:
@@ -115,7 +116,10 @@ class EventConverter:
         text = sanitize_text(event.delta)
         if self._link_hosts is not None:
             part = (event.output_index, event.content_index)
-            text = self._link_filters.setdefault(part, LinkFilter(self._link_hosts)).feed(text)
+            links = self._link_filters.get(part)
+            if links is None:
+                links = self._link_filters[part] = LinkFilter(self._link_hosts)
+            text = links.feed(text)
         return TextDelta(message.id, event.content_index, text)
 
     def _text_delta(self, event: Any) -> Events:
@@ -223,7 +227,7 @@ class EventConverter:
         if bound is None or bound.address == self._agent.address:
             return ()
         self._agent = bound
-        self._workflow.plain = bool(output_guardrails(bound))
+        self.guarded = self._workflow.plain = bool(output_guardrails(bound))
         name = " ".join(bound.spec.name.replace("_", " ").split())
         return (*self._workflow.finish(), ProgressUpdateEvent(text=f"Handing over to {name}"))
 

@@ -16,7 +16,7 @@ from chatkit.types import (
 )
 
 from chatrack.chat.agents.events import EventConverter
-from chatrack.chat.agents.guardrail_calls import GuardrailCalls, output_guardrails
+from chatrack.chat.agents.guardrail_calls import GuardrailCalls
 from chatrack.chat.agents.history import ThreadHistory
 from chatrack.chat.agents.input_filter import InputFilter
 from chatrack.chat.agents.input_guard import InputGuard, InputReplaced
@@ -129,7 +129,7 @@ class AgentHandler(TurnHandler):
             return writer.send_delta(converter.text_delta(event))
 
         def deliver_unguarded(event: Any) -> bool:
-            return not output_guardrails(converter.agent) and deliver(event)
+            return not converter.guarded and deliver(event)
 
         fast_path = DeltaFastPath(deliver if guard is None else deliver_unguarded)
         DELTA_FAST_PATH.set(fast_path)

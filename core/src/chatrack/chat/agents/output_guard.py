@@ -140,7 +140,10 @@ class OutputGuard:
     async def _hold(self, delta: TextDelta, agent: BoundAgent) -> Sequence[Event]:
         if not all(bound.guardrail.by_sentence for bound in output_guardrails(agent)):
             return []  # the complete message has all of it
-        part = self._parts.setdefault(delta.item_id, {}).setdefault(delta.content_index, self._new_part())
+        parts = self._parts.setdefault(delta.item_id, {})
+        part = parts.get(delta.content_index)
+        if part is None:
+            part = parts[delta.content_index] = self._new_part()
         start = len(part.held)
         part.held += delta.text
         end = sentence_end(part.held, start)
