@@ -18,7 +18,8 @@ LAYERS = (
     # From the bottom to the top: a layer may import those before it, and itself. A module belongs to the
     # layer with the longest matching name.
     "errors",
-    "ids",  # ids, clock, logs and the audit log know nothing of Chatrack
+    "ids",  # ids, hosts, clock, logs and the audit log know nothing of Chatrack
+    "hosts",
     "clock",
     "logs",
     "audit",

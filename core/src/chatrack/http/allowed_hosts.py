@@ -6,6 +6,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from chatrack.errors import BadRequest
+from chatrack.hosts import is_listed
 from chatrack.http.auth_guard import Connection
 from chatrack.http.health import PATHS
 from chatrack.interfaces import host_of
@@ -21,8 +22,7 @@ class AllowedHosts:
 
     def __init__(self, app: ASGIApp, hosts: Sequence[str]) -> None:
         self.app = app
-        self._names = {host.lower() for host in hosts if not host.startswith("*")}
-        self._suffixes = tuple(host[1:].lower() for host in hosts if host.startswith("*"))
+        self._hosts = [host.lower() for host in hosts]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Probes and load balancers address a machine, not a host.
@@ -32,7 +32,4 @@ class AllowedHosts:
 
     def _allows(self, scope: Scope) -> bool:
         connection = Connection(scope)
-        if "host" not in connection.headers:
-            return False
-        host = host_of(connection).lower().removesuffix(".")
-        return host in self._names or (bool(self._suffixes) and host.endswith(self._suffixes))
+        return "host" in connection.headers and is_listed(host_of(connection), self._hosts)

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
+from chatrack.hosts import is_listed
+
 REMOVED = "(link removed)"
 """What stands in place of a link."""
 
@@ -58,17 +60,6 @@ _ACTIVE = {"about", "blob", "cid", "data", "file", "ftp", "intent", "javascript"
 """Schemes that mean something without two slashes. Others after a `<`, such as `xs:` in XML, are just names."""
 
 Context = Literal["link", "attribute", "autolink", "bare"]
-
-
-def is_listed(host: str, hosts: Sequence[str]) -> bool:
-    """Return whether a host is in a list of names and patterns such as `*.example.com`, which are in lower case."""
-    name = host.lower().removesuffix(".")
-    return any(
-        name.endswith(pattern[1:]) and len(name) >= len(pattern)
-        if pattern.startswith("*")
-        else name == pattern
-        for pattern in hosts
-    )
 
 
 def leads_to(url: str, hosts: Sequence[str]) -> bool:
