@@ -532,10 +532,10 @@ def test_a_user_with_any_combination_of_roles_takes_no_more_memory_than_the_conf
 async def test_keys_that_are_idle_are_forgotten_in_time(clock):
     windows = MemoryWindows()
     for number in range(100):
-        assert await windows.acquire_entry(f"old {number}", 1, 60)
+        assert await windows.acquire_entry(f"requests/old {number}", 1, 60)
     clock.value += 61
     for number in range(50):
-        assert await windows.acquire_entry(f"new {number}", 1, 60)
+        assert await windows.acquire_entry(f"requests/new {number}", 1, 60)
     assert len(windows) == 50
 
 
@@ -543,19 +543,37 @@ async def test_more_keys_than_there_is_room_for_push_out_the_one_that_was_idle_l
     monkeypatch.setattr(memory, "MAX_KEYS", 3)
     windows = MemoryWindows()
     for key in ("a", "b", "c", "a", "d"):
-        assert await windows.acquire_entry(key, 2, 60)
+        assert await windows.acquire_entry(f"requests/{key}", 2, 60)
     assert len(windows) == 3
-    assert not await windows.acquire_entry("a", 2, 60)
-    assert await windows.get_moving_window("b", 2, 60) == (clock.value, 0)
+    assert not await windows.acquire_entry("requests/a", 2, 60)
+    assert await windows.get_moving_window("requests/b", 2, 60) == (clock.value, 0)
+
+
+async def test_who_goes_on_beyond_a_limit_is_not_forgotten_for_others(clock, monkeypatch):
+    monkeypatch.setattr(memory, "MAX_KEYS", 3)
+    windows = MemoryWindows()
+    assert await windows.acquire_entry("requests/flood", 1, 60)
+    for number in range(10):
+        assert await windows.acquire_entry(f"requests/{number}", 1, 60)
+        assert not await windows.acquire_entry("requests/flood", 1, 60)
+
+
+async def test_the_keys_of_one_limit_do_not_push_out_those_of_another(clock, monkeypatch):
+    monkeypatch.setattr(memory, "MAX_KEYS", 3)
+    windows = MemoryWindows()
+    assert await windows.acquire_entry("requests/ada", 1, 60)
+    for number in range(10):
+        assert await windows.acquire_entry(f"address_requests/{number}", 1, 60)
+    assert not await windows.acquire_entry("requests/ada", 1, 60)
 
 
 async def test_a_hit_looks_at_few_keys_and_starts_no_task(clock):
     windows = MemoryWindows()
     for number in range(1000):
-        assert await windows.acquire_entry(str(number), 1, 60)
+        assert await windows.acquire_entry(f"requests/{number}", 1, 60)
     clock.value += 61
     tasks = asyncio.all_tasks()
     for number, left in ((1, 999), (2, 998)):  # one is new, and two that are expired are gone
-        assert await windows.acquire_entry(f"new {number}", 1, 60)
+        assert await windows.acquire_entry(f"requests/new {number}", 1, 60)
         assert len(windows) == left
     assert asyncio.all_tasks() == tasks

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from limits.aio.storage import MovingWindowSupport, Storage
 
 MAX_KEYS = 100_000
-"""The number of keys that are remembered for windows of one length. Beyond it the one that was idle longest is forgotten."""
+"""The number of keys that are remembered of one limit. Beyond it the one that was idle longest is forgotten."""
 
 _EXPIRED_PER_ENTRY = 2
 """How many idle keys are looked at for each new entry: more than are added, so that all of them go in time."""
@@ -23,8 +23,8 @@ class MemoryWindows(Storage, MovingWindowSupport):
 
     def __init__(self) -> None:
         super().__init__()
-        # By the length of the window, so that in each the key that was idle longest is the first to expire.
-        self._windows: dict[int, OrderedDict[str, deque[float]]] = {}
+        # By limit: the key that was idle longest is the first to expire, and many addresses do not displace users.
+        self._windows: dict[tuple[str, int], OrderedDict[str, deque[float]]] = {}
 
     def __len__(self) -> int:
         return sum(map(len, self._windows.values()))
@@ -37,23 +37,23 @@ class MemoryWindows(Storage, MovingWindowSupport):
     async def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
         """Add an entry, unless the window has `limit` entries; return whether it was added."""
         now = time.time()
-        keys = self._windows.setdefault(expiry, OrderedDict())
+        keys = self._windows.setdefault(_limit_of(key, expiry), OrderedDict())
         self._drop_expired(keys, now - expiry)
         entries = keys.get(key)
         if entries is None:
             entries = keys[key] = deque(maxlen=limit)
             if len(keys) > MAX_KEYS:
                 keys.popitem(last=False)
-        elif len(entries) == limit and entries[0] > now - expiry:
+        keys.move_to_end(key)
+        if len(entries) == limit and entries[0] > now - expiry:
             return False
         entries.append(now)
-        keys.move_to_end(key)
         return True
 
     async def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
         """Return the time of the oldest entry in the window, and the number of entries."""
         now = time.time()
-        keys = self._windows.get(expiry)
+        keys = self._windows.get(_limit_of(key, expiry))
         entries = () if keys is None else keys.get(key, ())
         inside = [moment for moment in entries if moment > now - expiry]
         return (inside[0], len(inside)) if inside else (now, 0)
@@ -98,3 +98,8 @@ class MemoryWindows(Storage, MovingWindowSupport):
     @staticmethod
     def _refuse() -> NoReturn:
         raise NotImplementedError("this storage keeps moving windows only")
+
+
+def _limit_of(key: str, expiry: int) -> tuple[str, int]:
+    """Return what tells limits apart: the name, which all their keys begin with, and the window."""
+    return key.partition("/")[0], expiry
