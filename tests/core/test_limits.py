@@ -379,12 +379,12 @@ async def test_a_turn_that_passes_the_limit_is_stopped_in_order(limited, upstrea
         assert upstream.state.requests == 1
         async with chat.server.store.database.read() as connection:
             usage = await connection.exec_driver_sql("SELECT requests, input_tokens FROM chatrack_usage")
-            items = await connection.exec_driver_sql("SELECT type FROM chatrack_items ORDER BY seq")
-            [(requests, used)], types = usage.all(), [row[0] for row in items]
+            items = await connection.exec_driver_sql("SELECT type, data FROM chatrack_items ORDER BY seq")
+            [(requests, used)], rows = usage.all(), items.all()
         assert requests == 1
         assert used >= 10
-        assert types[0] == "user_message"
-        assert "sdk_hidden_context" in types  # the call and its result
+        assert rows[0][0] == "user_message"
+        assert "function_call_output" in "".join(data for kind, data in rows if kind == "hidden_context_item")
         today.value = NOON + timedelta(hours=12)
         more = await alice.call("threads.add_user_message", thread_id=thread, input=message("go on"))
         assert more.status_code == 200

@@ -10,8 +10,10 @@ from agents import Agent, ModelResponse, RunContextWrapper, RunHooks
 from chatrack.chat.agents.history import CHARACTERS_PER_TOKEN
 from chatrack.chat.agents.resolver import AgentResolver
 from chatrack.clock import now, to_micros
+from chatrack.errors import TooManyRequests
 from chatrack.interfaces import TurnContext, UsageRecord
 from chatrack.limits import TokenBudget
+from chatrack.models.queued_events import deliver_queued_first
 
 
 class _Count(msgspec.Struct):
@@ -62,7 +64,10 @@ class UsageTracker(RunHooks[TurnContext]):
         self, context: RunContextWrapper[TurnContext], agent: Agent[Any], system_prompt: Any, input_items: Any
     ) -> None:
         if self.budget is not None:
-            self.budget.check(self._tokens)
+            try:
+                self.budget.check(self._tokens)
+            except TooManyRequests as refusal:
+                raise deliver_queued_first(refusal) from None
         if self._before_call is not None:
             await self._before_call(agent)
         self._count(agent).requests += 1
