@@ -54,9 +54,16 @@ class In(InputGuardrail):
         return await judge(text, "in", context)
 
 
+opened = asyncio.Event()
+
+
 class Second(InputGuardrail):
+    timeout = 60
+
     async def check_input(self, text: str, context: GuardrailContext) -> Verdict:
         calls.append(("second", context.agent, context.user.id, text))
+        if "WAIT" in text:
+            await opened.wait()
         return None
 
 
@@ -705,3 +712,39 @@ async def test_titles_that_models_write_are_checked_too(guarded, calls, monkeypa
             await asyncio.sleep(0.05)
         assert await current() == title
     assert "w0" not in stored_in(config)
+
+
+# -- limits ------------------------------------------------------------------------------------------------
+
+
+async def test_who_has_no_tokens_left_costs_no_check(guarded, calls):
+    async with serving(guarded(["in"], extra="[limits]\ntokens_per_day = 10")) as chat:
+        thread, _ = await chat.create("the first")
+        assert (await chat.call("threads.create", input=message("the second"))).status_code == 429
+        refused = await chat.call("threads.add_user_message", thread_id=thread, input=message("the third"))
+        assert refused.status_code == 429
+    assert [text for *_, text in calls] == ["the first"]
+
+
+async def test_a_new_conversation_that_is_withheld_counts_as_one(guarded, calls):
+    async with serving(guarded(["in"], extra="[limits]\nthreads_per_hour = 2")) as chat:
+        for number in range(2):
+            assert errors_of(await chat.events("threads.create", input=message(f"TRIP {number}")))
+        assert (await chat.call("threads.create", input=message("TRIP 2"))).status_code == 429
+        assert (await chat.get("threads.list"))["data"] == []
+    assert len(calls) == 2
+
+
+async def test_what_guardrails_are_checking_counts_as_turns_of_the_user(guarded, calls):
+    import fake_gate
+
+    async with serving(guarded(["second"], extra="[limits]\nturns_per_user = 1")) as chat:
+        first = asyncio.create_task(chat.create("WAIT for it"))
+        await until(lambda: calls)
+        refused = await chat.call("threads.create", input=message("too much"))
+        assert refused.status_code == 429
+        assert "turns_per_user" in refused.headers["ratelimit"]
+        fake_gate.opened.set()
+        assert not errors_of((await first)[1])
+        assert not errors_of((await chat.create("once more"))[1])
+    assert [text for *_, text in calls] == ["WAIT for it", "once more"]

@@ -154,6 +154,7 @@ class ChatrackServer(ChatKitServer[RequestContext]):
 
         Raises:
             RequestError: the turn refused the request.
+            Withheld: a guardrail tripped or failed; nothing is to be stored.
         """
         limits = self.assembly.limits
         token_budget = await limits.check_turn(
@@ -162,6 +163,7 @@ class ChatrackServer(ChatKitServer[RequestContext]):
             creates_thread=request.create is not None,
             uses_models=handler.usage is not None,
         )
+        request, handler = await self._builder.admit(request, handler, context)
         channel = EventChannel(self.assembly.config.server.stream_buffer)
         turn = Turn(
             request,

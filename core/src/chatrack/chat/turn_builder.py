@@ -22,6 +22,7 @@ from chatkit.types import (
     ThreadsCustomActionReq,
     ThreadsRetryAfterItemReq,
     ThreadsSyncCustomActionReq,
+    ThreadStreamEvent,
     UserMessageInput,
     UserMessageItem,
 )
@@ -66,7 +67,6 @@ class TurnBuilder:
 
         Raises:
             RequestError: the request is refused.
-            Withheld: a guardrail tripped or failed; nothing is to be stored.
         """
         match request:
             case ThreadsCreateReq(params=params):
@@ -106,6 +106,36 @@ class TurnBuilder:
         thread = await self._store.load_thread(request.params.thread_id, context)
         handler = await find_action(request, context, store=self._store, actions=self._assembly.actions)
         return self._without_message(thread), handler
+
+    async def admit(
+        self, request: TurnRequest, handler: TurnHandler, context: RequestContext
+    ) -> tuple[TurnRequest, TurnHandler]:
+        """Have the message of a turn checked by the guardrails of its entry agent. Limits are checked before: guardrails may cost money.
+
+        Returns:
+            The turn to start: its message may have been changed, or withheld.
+
+        Raises:
+            TooManyRequests: guardrails are checking enough of this user's messages already.
+            Withheld: a guardrail tripped or failed; nothing is to be stored.
+        """
+        message = request.message
+        if not request.items or message is None or not isinstance(handler, AgentHandler):
+            return request, handler
+        answering: TurnHandler = handler
+        notices: Sequence[NoticeEvent] = ()
+        try:
+            with self._assembly.limits.admitting(context.user):
+                admitted, notices = await handler.admit(message)
+        except Withheld as withheld:
+            if not withheld.refusal:
+                raise
+            admitted, answering = withheld_message(message), RefusalHandler(withheld.message)
+        if admitted is not message or notices:
+            request = self._with_message(
+                request.thread, admitted, notices, creates_thread=request.create is not None
+            )
+        return request, answering
 
     def agent_handler(
         self,
@@ -153,26 +183,18 @@ class TurnBuilder:
         self, message_input: UserMessageInput, context: RequestContext
     ) -> RequestAndHandler:
         thread = ThreadMetadata(id=new_id("thread"), created_at=now())
-        request, handler = await self._add_message(thread, message_input, context)
-        assert request.message is not None
-        thread = thread.model_copy(update={"title": title_from_message(request.message, self._chat)})
-        created = ThreadCreatedEvent(thread=Thread(**thread.model_dump(), items=Page()))
-        request = TurnRequest(
-            thread=thread,
-            create=thread_to_record(thread),
-            items=request.items,
-            attachments=request.attachments,
-            initial_events=[created, *request.initial_events],
-            message=request.message,
-        )
-        return request, handler
+        return await self._add_message(thread, message_input, context, creates_thread=True)
 
     async def _add_message(
-        self, thread: ThreadMetadata, message_input: UserMessageInput, context: RequestContext
+        self,
+        thread: ThreadMetadata,
+        message_input: UserMessageInput,
+        context: RequestContext,
+        *,
+        creates_thread: bool = False,
     ) -> RequestAndHandler:
         message = clean_message(message_input, self._chat)
-        handler: TurnHandler
-        handler = agent_handler = self.agent_handler(context, thread, message.inference_options, strict=True)
+        handler = self.agent_handler(context, thread, message.inference_options, strict=True)
         attachments = []
         for attachment_id in message.attachments:
             try:
@@ -190,22 +212,33 @@ class TurnBuilder:
             inference_options=message.inference_options,
         )
         check_size(item, self._chat.max_message, field="params.input")
-        notices: Sequence[NoticeEvent] = ()
-        try:
-            item, notices = await agent_handler.admit(item)
-        except Withheld as withheld:
-            if not withheld.refusal:
-                raise
-            item, attachments = withheld_message(item), []
-            handler = RefusalHandler(withheld.message)
-        request = TurnRequest(
+        return self._with_message(thread, item, creates_thread=creates_thread), handler
+
+    def _with_message(
+        self,
+        thread: ThreadMetadata,
+        item: UserMessageItem,
+        notices: Sequence[NoticeEvent] = (),
+        *,
+        creates_thread: bool,
+    ) -> TurnRequest:
+        """Return the request of a turn that begins with a message."""
+        initial_events: list[ThreadStreamEvent] = [
+            ThreadItemDoneEvent(item=item),
+            self._options_event,
+            *notices,
+        ]
+        if creates_thread:
+            thread = thread.model_copy(update={"title": title_from_message(item, self._chat)})
+            initial_events.insert(0, ThreadCreatedEvent(thread=Thread(**thread.model_dump(), items=Page())))
+        return TurnRequest(
             thread=thread,
+            create=thread_to_record(thread) if creates_thread else None,
             items=[item],
-            attachments=attachments,
-            initial_events=[ThreadItemDoneEvent(item=item), self._options_event, *notices],
+            attachments=item.attachments,
+            initial_events=initial_events,
             message=item,
         )
-        return request, handler
 
     async def _retry(
         self, thread: ThreadMetadata, item_id: str, context: RequestContext

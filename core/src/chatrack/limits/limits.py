@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator
+from collections import Counter as Tally
+from collections.abc import AsyncIterator, Iterator
 from weakref import WeakValueDictionary
 
 import structlog
@@ -46,6 +47,7 @@ class Limits:
         self._tenant_tokens = _limit(
             "tenant_tokens_per_day", table.tenant_tokens_per_day, DAY, _TENANT, "chatrack-tokens"
         )
+        self._admissions: Tally[tuple[str, str]] = Tally()
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def open(self, workers: int) -> None:
@@ -54,11 +56,12 @@ class Limits:
         Args:
             workers: the number of processes of this server.
         """
-        counted = {limit.name for limit in self._configured()} & _COUNTED
-        if not counted and not self._counter.is_shared:
+        names = {limit.name for limit in self._configured()}
+        if not names and not self._counter.is_shared:
             return
         await self._counter.open()
-        if self._counter.is_shared:
+        counted = names & _COUNTED
+        if not counted or self._counter.is_shared:
             return
         log = _log.warning if workers > 1 else _log.info
         log(
@@ -157,6 +160,30 @@ class Limits:
         if creates_thread and limits.threads_per_hour is not None:
             await self._count(limits.threads_per_hour, _user_key(context.user))
         return budget
+
+    @contextlib.contextmanager
+    def admitting(self, user: User) -> Iterator[None]:
+        """Return a context in which guardrails may check what a user has sent, before there is a turn.
+
+        It counts as one of the user's turns in this process: guardrails may be slow, and cost money.
+
+        Raises:
+            TooManyRequests: as much as `turns_per_user` is being checked already.
+        """
+        limit = self._by_role.limits_for(user.roles).turns_per_user
+        if limit is None:
+            yield
+            return
+        key = (user.tenant_id, user.id)
+        if self._admissions[key] >= limit.quota:
+            raise limit.reached(TURN_RETRY)
+        self._admissions[key] += 1
+        try:
+            yield
+        finally:
+            self._admissions[key] -= 1
+            if not self._admissions[key]:
+                del self._admissions[key]
 
     @contextlib.asynccontextmanager
     async def beginning(self, user: User) -> AsyncIterator[int | None]:
