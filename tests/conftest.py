@@ -56,6 +56,16 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
+@pytest.fixture(autouse=True)
+def logging_is_restored() -> Iterator[None]:
+    """Fail a test that leaves structlog configured otherwise: later ones would not find what is logged."""
+    before = structlog.get_config()
+    yield
+    if structlog.get_config() != before:
+        structlog.configure(**before)
+        pytest.fail("this test has configured logging and not restored it; see `same_logging`")
+
+
 @pytest.fixture
 def write_config(tmp_path: Path) -> Callable[..., Path]:
     """Write a config.toml into the test's folder."""

@@ -5,12 +5,11 @@ import re
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 from chatrack import Replace
 from chatrack.assembly import assemble
-from chatrack.cli import main
 from chatrack.errors import StartupError
+from tests.support.commands import run
 
 CONFIG = """
 enabled = ["sqlite_store", "demo_provider", "guardrails"{more}]
@@ -119,8 +118,7 @@ def test_the_documented_guardrail_works(write_config, site):
 
 def test_check_and_plugins_show_guardrails(write_config):
     config = write_config(CONFIG.format(guardrails='["secrets"]', more="", extra=""))
-    checked = CliRunner().invoke(main, ["check", "--config", str(config)])
-    assert "helper: guardrails.secrets" in checked.output
-    listed = CliRunner().invoke(main, ["plugins", "--config", str(config)])
-    [line] = [line for line in listed.output.splitlines() if line.startswith("guardrails")]
+    assert "helper: guardrails.secrets" in run("check", "--config", str(config)).out
+    listed = run("plugins", "--config", str(config))
+    [line] = [line for line in listed.out.splitlines() if line.startswith("guardrails")]
     assert "guardrails, lifespan" in line
