@@ -7,6 +7,7 @@ from abc import abstractmethod
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+import pytest_asyncio
 
 from chatrack.interfaces import Store
 from chatrack.sql import Database, SQLStore
@@ -24,7 +25,7 @@ def url(request, tmp_path_factory) -> Iterator[str]:
         yield made
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def store(url) -> AsyncIterator[Store]:
     store = SQLStore(Database(url))
     await store.start()
@@ -33,7 +34,7 @@ async def store(url) -> AsyncIterator[Store]:
 
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True, scope="module")
-class TestOverSQLite(StoreContract):
+class TestOverSQLite(StoreContract, loop_scope="module"):
     pass
 
 
@@ -47,7 +48,7 @@ UPSERTS = ["begin_turn", "put_item", "put_thread", "save_attachment", "save_usag
 
 
 @pytest.mark.parametrize("url", SERVERS, indirect=True, scope="module")
-class TestOverServers(StoreContract):
+class TestOverServers(StoreContract, loop_scope="module"):
     # What differs from SQLite: collations, upserts, the clock, and drivers. The statements are the same otherwise.
 
     @pytest.mark.parametrize("look", COMPARED)

@@ -1,5 +1,7 @@
 """The complete contract of a store, as tests."""
 
+from typing import Any, Literal, TypeAlias
+
 import pytest
 
 from chatrack.interfaces.store import Store
@@ -15,8 +17,9 @@ from chatrack.testing.turns import TurnsContract
 from chatrack.testing.user_limits import UserLimitsContract
 from chatrack.testing.withdrawal import WithdrawalContract
 
+LoopScope: TypeAlias = Literal["session", "package", "module", "class", "function"]
 
-@pytest.mark.asyncio
+
 class StoreContract(
     OwnershipContract,
     PagingContract,
@@ -35,7 +38,15 @@ class StoreContract(
     A subclass defines one fixture, `store`, which provides a started store whose tables are up to date. All tests
     may share one store, which need not be empty: each test has its own users. The tests use only the methods of
     `Store`.
+
+    Args:
+        loop_scope: which tests share an event loop, as pytest-asyncio calls it, given with the class: `class
+            TestAcmeStore(StoreContract, loop_scope="module")`. A store that tests share needs their event loop.
     """
+
+    def __init_subclass__(cls, *, loop_scope: LoopScope = "function", **options: Any) -> None:
+        super().__init_subclass__(**options)
+        pytest.mark.asyncio(loop_scope=loop_scope)(cls)
 
     async def test_a_store_that_is_started_is_alive(self, store: Store) -> None:
         await store.health()
