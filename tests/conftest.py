@@ -105,6 +105,7 @@ def openai_config(
     api: str = "responses",
     kind: str = "sqlite",
     store: str = '[plugins.sqlite_store]\npath = "chat.db"\n',
+    todos: bool = False,
     **tables: str,
 ) -> str:
     """Return a config whose model is the fake upstream's.
@@ -115,10 +116,12 @@ def openai_config(
         api: which of its APIs.
         kind: the kind of database; a name of `sqlite_store` in `enabled` becomes that of its plugin.
         store: the table of the store's plugin.
+        todos: whether todo_tools are enabled, and the agent has them. Making them takes as long as the rest of a start.
         tables: lines for `[server]`, `[chat]` and more.
     """
     extra = tables.pop("extra", "")
-    enabled = tables.pop("enabled", '["sqlite_store", "openai_provider", "todo_tools"]')
+    plugins = ["sqlite_store", "openai_provider", *["todo_tools"] * todos]
+    enabled = tables.pop("enabled", json.dumps(plugins))
     return f"""
 enabled = {enabled.replace("sqlite_store", PLUGINS[kind])}
 [server]
@@ -129,7 +132,7 @@ model = "openai/{model}"
 {tables.pop("chat", "")}
 [agents.helper]
 instructions = "You help."
-tools = {tables.pop("tools", '["todo_tools.*"]')}
+tools = {tables.pop("tools", '["todo_tools.*"]' if "todo_tools" in enabled else "[]")}
 {store}
 [plugins.openai_provider]
 api_key = "sk-test"
@@ -178,7 +181,7 @@ def configure(
 ) -> Callable[..., Path]:
     """Write a config whose model is the fake upstream's."""
 
-    def configure_with(**options: str) -> Path:
+    def configure_with(**options: Any) -> Path:
         store = store_tables(kind, store_url)
         return write_config(openai_config(upstream.url, kind=kind, store=store, **options))
 

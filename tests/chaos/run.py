@@ -94,6 +94,7 @@ async def run(options: Options, folder: Path) -> Report:
                 model=f"fake-d{round(PAUSE * 1000)}",
                 kind=options.kind,
                 store=store_tables(options.kind, url),
+                todos=True,
                 chat=f"lease = {options.lease}\nbusy_wait = {BUSY_WAIT}",
             ),
             encoding="utf-8",

@@ -175,9 +175,10 @@ async def test_without_a_list_no_model_can_be_chosen(chat):
 
 
 @pytest.mark.parametrize("tool", ["list_todos", "todo_tools.list_todos"])
-async def test_the_tool_is_chosen_by_the_message(chat, upstream, tool):
+async def test_the_tool_is_chosen_by_the_message(configure, upstream, tool):
     given = message("hello", inference_options={"tool_choice": {"id": tool}})
-    events = await chat.events("threads.create", input=given)
+    async with serving(configure(todos=True)) as chat:
+        events = await chat.events("threads.create", input=given)
     assert not errors_of(events)
     assert upstream.state.log[-1]["body"]["tool_choice"] == {"type": "function", "name": "list_todos"}
 

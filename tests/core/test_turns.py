@@ -70,7 +70,7 @@ async def test_every_time_on_the_wire_is_utc(chat):
 
 @over_apis_and_stores
 async def test_tool_calls_and_results_are_remembered_and_never_shown(configure, api):
-    async with serving(configure(api=api)) as chat:
+    async with serving(configure(api=api, todos=True)) as chat:
         thread, events = await chat.create('call create_todo {"title": "buy milk"}')
         assert not errors_of(events)
         assert "buy milk" in answer_of(events)
@@ -87,7 +87,7 @@ async def test_tool_calls_and_results_are_remembered_and_never_shown(configure, 
 
 @kinds_store_it_alike
 async def test_parallel_calls_keep_their_results(configure, api):
-    async with serving(configure(api=api)) as chat:
+    async with serving(configure(api=api, todos=True)) as chat:
         thread, events = await chat.create(
             'call create_todo {"title": "one"}\ncall create_todo {"title": "two"}'
         )
@@ -100,7 +100,7 @@ async def test_parallel_calls_keep_their_results(configure, api):
 
 @not_about_the_store
 async def test_a_tool_that_fails_tells_the_model_and_not_the_user_and_the_turn_goes_on(configure, api):
-    async with serving(configure(api=api)) as chat:
+    async with serving(configure(api=api, todos=True)) as chat:
         _, events = await chat.create('call create_todo {"title": ""}')
         assert not errors_of(events)
         assert "Error" in answer_of(events)
@@ -231,7 +231,7 @@ async def test_a_provider_that_refuses_ends_the_stream_with_an_error_event(confi
 
 @over_apis_and_stores
 async def test_a_retry_replaces_the_old_answer_once_the_new_one_is_complete(configure, api):
-    async with serving(configure(api=api)) as chat:
+    async with serving(configure(api=api, todos=True)) as chat:
         thread, _ = await chat.create("echo: first")
         await chat.say(thread, 'call create_todo {"title": "x"}')
         before = await chat.items(thread)

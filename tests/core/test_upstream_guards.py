@@ -55,7 +55,7 @@ async def test_turns_are_not_traced_to_anyone(configure):
     before = list(provider._multi_processor._processors)
     set_trace_processors([recorder])
     try:
-        async with serving(configure(chat='titles = "model"')) as chat:
+        async with serving(configure(chat='titles = "model"', todos=True)) as chat:
             _, events = await chat.create('call create_todo {"title": "x"}')
             assert not errors_of(events)
         assert recorder.seen == []

@@ -17,7 +17,7 @@ async def rows_of(chat, thread):
 
 
 async def test_a_turn_with_a_tool_notes_what_all_its_requests_used(configure):
-    async with serving(configure()) as chat:
+    async with serving(configure(todos=True)) as chat:
         thread, _ = await chat.create('call create_todo {"title": "milk"}')
         [row] = await rows_of(chat, thread)
         assert (row.tenant_id, row.user_id) == ("default", "local")
@@ -86,7 +86,7 @@ async def test_usage_outlives_its_thread(configure):
 
 
 async def test_the_log_of_a_turn_tells_the_tokens_of_each_agent_and_model(configure):
-    async with serving(configure()) as chat:
+    async with serving(configure(todos=True)) as chat:
         with capture_logs() as logs:
             await chat.create('call create_todo {"title": "milk"}')
             await until_idle(chat)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,7 @@ def configure(
 ) -> Callable[..., Path]:
     """Write a config whose model is the fake OpenAI; all of them share one database."""
 
-    def configure_with(name: str = "config.toml", **options: str) -> Path:
+    def configure_with(name: str = "config.toml", **options: Any) -> Path:
         store = store_tables(kind, store_url)
         return write_config(openai_config(provider.url, kind=kind, store=store, **options), name)
 

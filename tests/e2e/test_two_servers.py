@@ -157,7 +157,7 @@ def missing_file(store_url):
 @pytest.mark.usefixtures("missing_file")
 @only_sqlite("the tests of the other stores start ten servers at once over an empty database")
 async def test_servers_that_start_at_once_over_a_file_that_does_not_exist_all_serve(started, configure):
-    config = configure(tools='["todo_tools.*"]')
+    config = configure(todos=True)
     servers = [started.spawn(config) for _ in range(3)]
     for server in servers:
         await server.ready()
