@@ -20,6 +20,7 @@ LAYERS = (
     "errors",
     "ids",  # ids, hosts, clock, logs and the audit log know nothing of Chatrack
     "hosts",
+    "entry_points",
     "clock",
     "logs",
     "audit",

@@ -32,8 +32,8 @@ def only(monkeypatch: pytest.MonkeyPatch):
     """Hide all plugins but those of some distributions, as if only these were installed."""
 
     def hide_others(*distributions: str) -> None:
-        def entry_points(**selection: str) -> list[importlib.metadata.EntryPoint]:
-            found = importlib.metadata.entry_points(**selection)
+        def entry_points(group: str) -> list[importlib.metadata.EntryPoint]:
+            found = importlib.metadata.entry_points(group=group)
             return [point for point in found if point.dist is not None and point.dist.name in distributions]
 
         monkeypatch.setattr(discovery, "entry_points", entry_points)

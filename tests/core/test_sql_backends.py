@@ -102,7 +102,7 @@ def test_a_scheme_that_nobody_registered_is_one_plain_line_with_the_known_ones(t
     ],
 )
 def test_what_to_install_is_said_where_it_is_known(scheme, distribution, monkeypatch):
-    monkeypatch.setattr(registry, "_registered", lambda path: {})
+    monkeypatch.setattr(registry, "_registered", dict)
     with pytest.raises(ConfigError, match=rf"url: .*{scheme}://.*install {distribution}"):
         Database(f"{scheme}://host/name", label="url")
 

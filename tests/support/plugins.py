@@ -10,6 +10,8 @@ from types import ModuleType
 
 import pytest
 
+from chatrack import entry_points
+
 HEAD = """\
 import asyncio
 import contextlib
@@ -117,6 +119,7 @@ class Site:
         (info / "entry_points.txt").write_text(f"[{group}]\n{name} = {module}:{target}\n", encoding="utf-8")
         self.modules.append(module)
         importlib.invalidate_caches()
+        entry_points.forget()
 
     def imported(self, name: str) -> ModuleType | None:
         """Return the module of a plugin, or None if it is not imported."""
@@ -138,3 +141,4 @@ def installed_site(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Si
     finally:
         site.forget()
         importlib.invalidate_caches()
+        entry_points.forget()

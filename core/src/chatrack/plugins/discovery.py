@@ -1,10 +1,11 @@
 """Discovery of installed plugins: entry points of the group `chatrack`. None is imported."""
 
 from collections.abc import Mapping
-from importlib.metadata import Distribution, EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint
 
 import msgspec
 
+from chatrack.entry_points import entry_points
 from chatrack.errors import PluginError
 
 GROUP = "chatrack"
@@ -40,7 +41,7 @@ def discover() -> Mapping[str, Installed]:
     """
     installed: dict[str, Installed] = {}
     identities: dict[Distribution | None, tuple[str, str]] = {None: ("unknown", "unknown")}
-    for point in entry_points(group=GROUP):
+    for point in entry_points(GROUP):
         if point.dist is not None and point.dist not in identities:
             metadata = point.dist.metadata  # parsed at each access
             identities[point.dist] = metadata["Name"], metadata["Version"]

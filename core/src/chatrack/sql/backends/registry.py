@@ -1,12 +1,11 @@
 """Finding the backend for a URL: entry points of the group `chatrack.sql_backends`, named by URL schemes."""
 
-import functools
-import sys
 from collections.abc import Mapping, Sequence
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 
 from sqlalchemy import URL
 
+from chatrack.entry_points import entry_points
 from chatrack.errors import ConfigError
 from chatrack.sql.backends.backend import Backend, Pool
 
@@ -40,7 +39,7 @@ def create_backend(url: URL, *, label: str, pool: Pool, schema: str | None) -> B
         hint = ""
         if scheme in _KNOWN_DISTRIBUTIONS:
             hint = f"; install {_KNOWN_DISTRIBUTIONS[scheme]}, which brings one"
-        known = ", ".join(sorted(_registered(tuple(sys.path))))
+        known = ", ".join(sorted(_registered()))
         raise ConfigError(f"{label}: no installed backend is for {scheme}:// URLs; known: {known}{hint}")
     return backend(url, label=label, pool=pool, schema=schema)
 
@@ -55,7 +54,7 @@ def find_backend(scheme: str, *, label: str) -> type[Backend] | None:
     Raises:
         ConfigError: two distributions register the scheme, or the backend cannot be imported.
     """
-    points = _registered(tuple(sys.path)).get(scheme, ())
+    points = _registered().get(scheme, ())
     if not points:
         return None
     if len(points) > 1:
@@ -76,19 +75,11 @@ def find_backend(scheme: str, *, label: str) -> type[Backend] | None:
     return backend
 
 
-@functools.lru_cache(maxsize=8)  # reading the metadata of everything that is installed takes milliseconds
-def _registered(path: tuple[str, ...]) -> Mapping[str, Sequence[EntryPoint]]:
-    """List the entry points of each scheme.
-
-    Args:
-        path: `sys.path`, which they are found on.
-    """
+def _registered() -> Mapping[str, Sequence[EntryPoint]]:
+    """Return the entry points of each scheme."""
     found: dict[str, list[EntryPoint]] = {}
-    for point in entry_points(group=GROUP):
-        others = found.setdefault(point.name, [])
-        # The same distribution may be on the path twice.
-        if all((_source(other), other.value) != (_source(point), point.value) for other in others):
-            others.append(point)
+    for point in entry_points(GROUP):
+        found.setdefault(point.name, []).append(point)
     return found
 
 
