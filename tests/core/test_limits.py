@@ -558,6 +558,15 @@ async def test_who_goes_on_beyond_a_limit_is_not_forgotten_for_others(clock, mon
         assert not await windows.acquire_entry("requests/flood", 1, 60)
 
 
+async def test_no_more_is_remembered_of_a_key_than_its_window_holds(clock):
+    windows = MemoryWindows()
+    for number in range(100):
+        assert await windows.acquire_entry("requests/ada", 1_000_000, 60)
+        clock.value += 10
+        [keys] = windows._windows.values()
+        assert len(keys["requests/ada"]) == min(number + 1, 6)
+
+
 async def test_the_keys_of_one_limit_do_not_push_out_those_of_another(clock, monkeypatch):
     monkeypatch.setattr(memory, "MAX_KEYS", 3)
     windows = MemoryWindows()

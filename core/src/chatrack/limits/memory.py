@@ -41,11 +41,13 @@ class MemoryWindows(Storage, MovingWindowSupport):
         self._drop_expired(keys, now - expiry)
         entries = keys.get(key)
         if entries is None:
-            entries = keys[key] = deque(maxlen=limit)
+            entries = keys[key] = deque()
             if len(keys) > MAX_KEYS:
                 keys.popitem(last=False)
         keys.move_to_end(key)
-        if len(entries) == limit and entries[0] > now - expiry:
+        while entries and entries[0] <= now - expiry:
+            entries.popleft()
+        if len(entries) >= limit:
             return False
         entries.append(now)
         return True
