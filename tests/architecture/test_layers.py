@@ -35,6 +35,7 @@ LAYERS = (
     "hookspecs",
     "config",
     "limits",  # knows the store's interface, and neither turns nor HTTP
+    "files",  # knows the interfaces of both stores, and neither turns nor HTTP
     "plugins",
     "assembly",
     "chat.requests",
