@@ -107,7 +107,7 @@ def test_many_threads_have_identical_exports_after_an_interrupted_way_there_and_
         assert code == -9, log
         outcome = copy(here, there)
         assert outcome.code == 0, outcome.err
-        assert "chatrack_items        4,000" in outcome.out
+        assert re.search(r"^chatrack_items +4,000$", outcome.out, re.MULTILINE)
     assert exports(source) == exports(back)
 
 
@@ -154,7 +154,7 @@ def test_running_it_again_is_refused(source, bench):
     target = bench.write("b")
     assert copy(source, target).code == 0
     mistake = mistake_of(copy(source, target))
-    assert "already has 12 threads" in mistake
+    assert re.search(r"already has .*\b12 threads", mistake)
     assert str(target) in mistake
     assert contents(target) == contents(source)
 

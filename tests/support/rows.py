@@ -218,6 +218,8 @@ async def stored(
     found: Stored = {}
     for result in migrations:
         for table in result.value.tables.sorted_tables:
+            if table.name == "chatrack_installation":  # says nothing about users
+                continue
             assert {"tenant_id", "user_id"} <= set(table.columns.keys()), (
                 f"{table.name}: whose rows are these?"
             )

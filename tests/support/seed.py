@@ -10,7 +10,17 @@ from sqlalchemy import Table, insert, select
 
 from chatrack.assembly import assemble, connected, migrate_all
 from chatrack.sql import Database
-from chatrack.sql.tables import attachments, feedback, items, leases, pauses, threads, usage
+from chatrack.sql.tables import (
+    attachments,
+    deleted_files,
+    feedback,
+    installation,
+    items,
+    leases,
+    pauses,
+    threads,
+    usage,
+)
 from chatrack_todo_tools.tables import todos
 
 OWNERS = (("default", "local"), ("default", "anna"), ("Äcme", "local"))
@@ -83,7 +93,19 @@ async def _insert(database: Database, table: Table, values: Sequence[Mapping[str
 
 def _rows(count: int, each: int, *, large: bool) -> list[tuple[Table, list[dict[str, Any]]]]:
     found: dict[Table, list[dict[str, Any]]] = {
-        table: [] for table in (threads, items, leases, attachments, feedback, pauses, usage, todos)
+        table: []
+        for table in (
+            threads,
+            items,
+            deleted_files,
+            installation,
+            leases,
+            attachments,
+            feedback,
+            pauses,
+            usage,
+            todos,
+        )
     }
     for number in range(count):
         tenant, user = OWNERS[number % len(OWNERS)]
@@ -158,6 +180,7 @@ def _rows(count: int, each: int, *, large: bool) -> list[tuple[Table, list[dict[
                 "created_at": moment,
             }
         )
+        found[deleted_files].append({"id": f"atc_gone{number}", **owner, "deleted_at": moment})
         found[usage].append(
             {
                 "turn_id": f"trn_{number // 2}",
@@ -187,4 +210,5 @@ def _rows(count: int, each: int, *, large: bool) -> list[tuple[Table, list[dict[
                 "completed_at": None if number % 2 else moment,
             }
         )
+    found[installation].append({"number": 1, "id": "0" * 32})
     return list(found.items())

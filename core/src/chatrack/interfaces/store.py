@@ -334,6 +334,39 @@ class Store(chatkit.store.Store[RequestContext], ABC):
         """
 
     @abstractmethod
+    async def delete_unused_attachments(self, *, before: int, limit: int) -> int:
+        """Delete the records of attachments that no thread has, of all users, and queue their files.
+
+        Args:
+            before: microseconds since 1970; attachments that were saved later stay.
+            limit: how many are deleted at most.
+
+        Returns:
+            How many were deleted.
+        """
+
+    @abstractmethod
+    async def deleted_files(self, *, limit: int) -> list[str]:
+        """Return the ids of attachments whose records are deleted, and whose files are to be.
+
+        Every transaction that deletes the record of an attachment, alone, with its thread or with its user, queues it here.
+
+        Args:
+            limit: how many are returned at most; those first that have waited longest.
+        """
+
+    @abstractmethod
+    async def forget_deleted_files(self, ids: Sequence[str]) -> None:
+        """Remove attachments from that queue: their files are deleted."""
+
+    @abstractmethod
+    async def installation_id(self) -> str:
+        """Return the id of this installation, which is made when it is first asked for: 32 hexadecimal digits.
+
+        It is part of the keys of files: installations that share a place for files leave those of the others alone.
+        """
+
+    @abstractmethod
     async def put_item(self, record: ItemRecord, context: RequestContext) -> None:
         """Add or replace an item outside of a turn.
 

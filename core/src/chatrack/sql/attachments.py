@@ -1,13 +1,14 @@
 """The records of attachments. All functions are part of a transaction."""
 
 from chatkit.types import Attachment
-from sqlalchemy import bindparam, delete, insert, or_, select, update
+from sqlalchemy import and_, bindparam, delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chatrack.clock import now, to_micros
 from chatrack.errors import NotFound
 from chatrack.interfaces.records import dump_attachment, load_attachment
 from chatrack.interfaces.user import User
+from chatrack.sql import files
 from chatrack.sql.ownership import owned_by, owner_row, owner_values
 from chatrack.sql.reading import fetch_in, load_thread
 from chatrack.sql.tables import attachments, items
@@ -109,13 +110,13 @@ async def load(connection: AsyncConnection, attachment_id: str, user: User) -> A
 
 
 async def remove(connection: AsyncConnection, attachment_id: str, user: User) -> None:
-    """Delete a record.
+    """Delete a record, and queue its file.
 
     Raises:
         NotFound: the user has none of this id.
     """
-    deleted = await connection.execute(
-        delete(attachments).where(*_OWN_ATTACHMENT), owner_values(user, attachment=attachment_id)
-    )
+    values = owner_values(user, attachment=attachment_id)
+    await files.queue(connection, and_(*_OWN_ATTACHMENT), values)
+    deleted = await connection.execute(delete(attachments).where(*_OWN_ATTACHMENT), values)
     if deleted.rowcount == 0:
         raise NotFound("There is no such attachment.")

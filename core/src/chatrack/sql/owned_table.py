@@ -1,7 +1,7 @@
 """A table whose rows belong to users: how its rows are exported, and how they are deleted."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import msgspec
 from sqlalchemy import Column, ColumnElement, Table, and_, delete, or_, select, tuple_
@@ -22,6 +22,7 @@ _MAX_CHILDREN = 2000
 """About how many children are deleted with them: in SQLite, all other writers wait for the transaction."""
 
 Row = Mapping[str, Any]
+BeforeDelete: TypeAlias = Callable[[AsyncConnection, ColumnElement[bool], Mapping[str, Any]], Awaitable[None]]
 
 
 class OwnedTable(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +40,8 @@ class OwnedTable(msgspec.Struct, frozen=True, kw_only=True):
             column.
         parent_key: in a child, the column that names the row it belongs to.
         size: the column that holds about how many children a row has.
+        before_delete: called in the transaction that deletes rows of this table, with the connection, the condition that
+            they fulfil and its parameters.
 
     Raises:
         ValueError: the table has no such column.
@@ -54,6 +57,7 @@ class OwnedTable(msgspec.Struct, frozen=True, kw_only=True):
     children: Sequence["OwnedTable"] = ()
     parent_key: str | None = None
     size: str | None = None
+    before_delete: BeforeDelete | None = None
 
     def __post_init__(self) -> None:
         single = [name for name in (self.age, self.parent_key, self.size) if name is not None]
@@ -142,12 +146,19 @@ class OwnedTable(msgspec.Struct, frozen=True, kw_only=True):
                 conditions: list[ColumnElement[bool]] = [child.table.c[child.parent_key].in_(ids)]
                 if of_user:
                     conditions.append(owned_by(child.table))
-                deleted = await connection.execute(delete(child.table).where(*conditions), values)
-                removed[child.kind] += deleted.rowcount
+                removed[child.kind] += await child.delete(connection, and_(*conditions), values)
             selected = key.in_(ids)
-        deleted = await connection.execute(delete(self.table).where(selected, condition), values)
-        removed[self.kind] += deleted.rowcount
+        removed[self.kind] += await self.delete(connection, and_(selected, condition), values)
         return removed
+
+    async def delete(
+        self, connection: AsyncConnection, condition: ColumnElement[bool], values: Mapping[str, Any]
+    ) -> int:
+        """Delete the rows that fulfil a condition, and return how many there were."""
+        if self.before_delete is not None:
+            await self.before_delete(connection, condition, values)
+        deleted = await connection.execute(delete(self.table).where(condition), values)
+        return deleted.rowcount
 
     def _has_key_of(self, rows: Sequence[Row]) -> ColumnElement[bool]:
         """Return the condition that a row has the primary key of one of these."""

@@ -20,6 +20,7 @@ from chatrack.interfaces.records import (
 from chatrack.interfaces.store import Store
 from chatrack.sql import attachments as attachment_rows
 from chatrack.sql import feedback as feedback_rows
+from chatrack.sql import files as file_rows
 from chatrack.sql import items as item_rows
 from chatrack.sql import leases as lease_rows
 from chatrack.sql import pauses as pause_rows
@@ -314,6 +315,20 @@ class SQLStore(Store):
         await self.database.write(
             lambda connection: attachment_rows.remove(connection, attachment_id, context.user)
         )
+
+    async def delete_unused_attachments(self, *, before: int, limit: int) -> int:
+        return await self.database.write(
+            lambda connection: file_rows.delete_unused(connection, before, limit)
+        )
+
+    async def deleted_files(self, *, limit: int) -> list[str]:
+        return await file_rows.oldest(self.database.fetch, limit)
+
+    async def forget_deleted_files(self, ids: Sequence[str]) -> None:
+        await self.database.write(lambda connection: file_rows.forget(connection, ids))
+
+    async def installation_id(self) -> str:
+        return await file_rows.installation_id(self.database)
 
     async def _put(self, work: Callable[[AsyncConnection], Awaitable[None]]) -> None:
         """Run a transaction that inserts a row, or updates the one that the user has of this id.

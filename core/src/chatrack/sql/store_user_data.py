@@ -1,6 +1,7 @@
 """The user data of `SQLStore`: what its tables hold about users."""
 
 from chatrack.sql.database import Database
+from chatrack.sql.files import queue
 from chatrack.sql.owned_table import OwnedTable
 from chatrack.sql.table_data import TableData
 from chatrack.sql.tables import attachments, feedback, items, pauses, threads, usage
@@ -33,6 +34,7 @@ _TABLES = (
                 parent_key="thread_id",
                 timestamps=("created_at",),
                 json_columns=("data",),
+                before_delete=queue,
             ),
             OwnedTable(table=feedback, kind="feedback", parent_key="thread_id", timestamps=("created_at",)),
             OwnedTable(
@@ -51,6 +53,7 @@ _TABLES = (
         timestamps=("created_at",),
         json_columns=("data",),
         age="created_at",
+        before_delete=queue,
     ),
     OwnedTable(
         # Usage outlives the deletion of its thread, but not a purge.

@@ -79,6 +79,24 @@ attachments = Table(
     Column("thread_id", String(64), ForeignKey("chatrack_threads.id", ondelete="CASCADE"), index=True),
     Column("data", LongText, nullable=False),
     Column("created_at", BigInteger, nullable=False, server_default="0"),  # microseconds since 1970
+    Index("chatrack_attachments_by_age", "created_at"),
+)
+
+deleted_files = Table(
+    # The ids of deleted attachments: their files are still there.
+    "chatrack_deleted_files",
+    metadata,
+    Column("id", String(128), primary_key=True),
+    *owner_columns(),
+    Column("deleted_at", BigInteger, nullable=False),  # microseconds since 1970
+)
+
+installation = Table(
+    # One row: whose files are whose, if several installations keep them in one place.
+    "chatrack_installation",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("id", String(64), nullable=False),
 )
 
 feedback = Table(

@@ -2,18 +2,20 @@
 
 from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, update
+from sqlalchemy import and_, bindparam, delete, insert, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chatrack.clock import now, to_micros
 from chatrack.errors import NotFound
 from chatrack.interfaces.records import ThreadRecord
 from chatrack.interfaces.user import User
+from chatrack.sql import files
 from chatrack.sql.ownership import owned_by, owner_row, owner_values
 from chatrack.sql.reading import fetch_in, find_thread
-from chatrack.sql.tables import threads
+from chatrack.sql.tables import attachments, threads
 
 _OWN_THREAD = (threads.c.id == bindparam("thread"), owned_by(threads))
+_OF_THREAD = and_(attachments.c.thread_id == bindparam("thread"), owned_by(attachments))
 
 
 async def create(connection: AsyncConnection, record: ThreadRecord, user: User) -> None:
@@ -44,14 +46,14 @@ async def touch(connection: AsyncConnection, thread_id: str, user: User) -> None
 
 
 async def remove(connection: AsyncConnection, thread_id: str, user: User) -> None:
-    """Delete a thread. The foreign keys delete its items, lease, pauses, attachments and feedback.
+    """Delete a thread, and queue its files. The foreign keys delete its items, lease, pauses, attachments and feedback.
 
     Raises:
         NotFound: the user has none of this id.
     """
-    deleted = await connection.execute(
-        delete(threads).where(*_OWN_THREAD), owner_values(user, thread=thread_id)
-    )
+    values = owner_values(user, thread=thread_id)
+    await files.queue(connection, _OF_THREAD, values)
+    deleted = await connection.execute(delete(threads).where(*_OWN_THREAD), values)
     if deleted.rowcount == 0:
         raise NotFound("There is no such thread.")
 

@@ -159,6 +159,8 @@ def write_calls(scene: Scene) -> dict[str, Call]:
             scene.files[0].model_copy(update={"name": "b", "thread_id": chat.id}), me
         ),
         "delete_attachment": lambda: store.delete_attachment(scene.files[0].id, me),
+        "delete_unused_attachments": lambda: store.delete_unused_attachments(before=2**62, limit=10**6),
+        "forget_deleted_files": lambda: store.forget_deleted_files([scene.files[0].id]),
         "save_usage": lambda: store.save_usage([usage], me),
         "withdraw_turn": lambda: store.withdraw_turn(
             chat.id,
@@ -185,11 +187,15 @@ def read_calls(scene: Scene) -> dict[str, Call]:
         "load_pauses": lambda: store.load_pauses(thread, me),
         "load_attachment": lambda: store.load_attachment(scene.files[0].id, me),
         "tokens_used": lambda: store.tokens_used(me, since=0, whole_tenant=True),
+        "deleted_files": lambda: store.deleted_files(limit=9),
+        "installation_id": store.installation_id,
     }
 
 
 READS = frozenset(
     {
+        "deleted_files",
+        "installation_id",
         "load_attachment",
         "load_history",
         "load_item_record",

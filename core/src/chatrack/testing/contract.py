@@ -7,6 +7,7 @@ import pytest
 from chatrack.interfaces.store import Store
 from chatrack.testing.cancellation import CancellationContract
 from chatrack.testing.content import ContentContract
+from chatrack.testing.deleted_files import DeletedFilesContract
 from chatrack.testing.history import HistoryContract
 from chatrack.testing.leases import LeasesContract
 from chatrack.testing.ownership import OwnershipContract
@@ -31,6 +32,7 @@ class StoreContract(
     WithdrawalContract,
     PausesContract,
     UserLimitsContract,
+    DeletedFilesContract,
     CancellationContract,
 ):
     """Tests that every store has to pass.

@@ -19,7 +19,17 @@ from chatrack.testing.factories import Chat, context_of, file, message, new_user
 ANYTHING = object()
 """The attempt may succeed or fail, as long as the owner's data does not change."""
 
-_WITHOUT_OWNER = {"start", "stop", "health", "generate_thread_id", "generate_item_id"}
+_WITHOUT_OWNER = {
+    "start",
+    "stop",
+    "health",
+    "generate_thread_id",
+    "generate_item_id",
+    "delete_unused_attachments",
+    "deleted_files",
+    "forget_deleted_files",
+    "installation_id",
+}
 """Methods that do not concern the data of a user."""
 
 
