@@ -12,7 +12,7 @@ import pytest
 from chatrack.assembly import assemble
 from chatrack.builtin import openai_provider
 from chatrack.cli import main
-from chatrack.config import AgentTable, ChatTable, LimitsTable, ServerTable
+from chatrack.config import AgentTable, ChatTable, FilesTable, LimitsTable, ServerTable
 from chatrack.errors import ConfigError, Fault
 from chatrack.hookspecs import HookSpecs
 from chatrack.models import EndpointSettings
@@ -39,9 +39,15 @@ def test_the_plugin_guide_has_no_hook_that_does_not_exist():
     assert re.findall(r"^### (\w+)$", section, re.MULTILINE) == HOOKS
 
 
-@pytest.mark.parametrize("table", [ServerTable, ChatTable, LimitsTable, AgentTable])
+@pytest.mark.parametrize("table", [ServerTable, ChatTable, LimitsTable, FilesTable, AgentTable])
 def test_the_user_guide_lists_every_setting_and_no_other(table):
-    names = {ServerTable: "server", ChatTable: "chat", LimitsTable: "limits", AgentTable: "agents.<name>"}
+    names = {
+        ServerTable: "server",
+        ChatTable: "chat",
+        LimitsTable: "limits",
+        FilesTable: "files",
+        AgentTable: "agents.<name>",
+    }
     name = names[table]
     section = DOCS["guide.md"].partition(f"### `[{name}]`")[2].partition("\n### ")[0]
     documented = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)

@@ -83,7 +83,13 @@ def test_the_config_for_the_core_and_todo_tools_passes_the_check_and_serves(fold
     only("chatrack", "chatrack-todo-tools")
     init()
     assert sorted(path.name for path in folder.iterdir()) == [".env.example", "config.toml"]
-    assert written(folder)["enabled"] == ["sqlite_store", "demo_provider", "openai_provider", "todo_tools"]
+    assert written(folder)["enabled"] == [
+        "sqlite_store",
+        "local_files",
+        "demo_provider",
+        "openai_provider",
+        "todo_tools",
+    ]
     assert "gemini" not in (folder / "config.toml").read_text().lower()
     checked = run("check")
     assert (checked.code, checked.err) == (0, "")
@@ -93,7 +99,7 @@ def test_the_config_for_the_core_and_todo_tools_passes_the_check_and_serves(fold
 def test_the_config_for_the_core_alone_serves(folder, only):
     only("chatrack")
     init()
-    assert written(folder)["enabled"] == ["sqlite_store", "demo_provider", "openai_provider"]
+    assert written(folder)["enabled"] == ["sqlite_store", "local_files", "demo_provider", "openai_provider"]
     assert asyncio.run(say(folder / "config.toml", "hello"))
 
 

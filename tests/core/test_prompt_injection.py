@@ -134,6 +134,8 @@ PLACES = {
     "result": {"function_call_output", "tool", "assistant"},
     "screen": {"function_call_output", "tool", "assistant"},
     "tag": {"user"},
+    "file": {"user"},
+    "name": {"user"},
 }
 """Where in the input a prompt may be, by where it comes from. The assistant repeats what tools said."""
 
@@ -151,7 +153,9 @@ async def inject(prompt, chat, page):
     text = f"(tag) {prompt}"
     tag = {"type": "input_tag", "id": "e1", "text": text[:200], "group": text[:200], "data": {"x": text}}
     content = [{"type": "input_text", "text": "hello"}, tag]
-    given = {**message(""), "content": content, "quoted_text": text}
+    sent = {"file": (f"{prompt} (name)"[-250:], f"(file) {prompt}".encode(errors="replace"), "text/plain")}
+    attachment = (await chat.http.post(f"{chat.path}/upload", files=sent)).json()
+    given = {**message("", attachments=[attachment["id"]]), "content": content, "quoted_text": text}
     assert not errors_of(await chat.events("threads.add_user_message", thread_id=thread, input=given))
 
 
@@ -165,7 +169,7 @@ async def test_injected_prompts_change_no_instructions_call_no_tool_and_see_no_d
             upstream.url,
             api=api,
             model="fake-gullible",
-            enabled='["sqlite_store", "openai_provider", "todo_tools", "vault"]',
+            enabled='["sqlite_store", "local_files", "openai_provider", "todo_tools", "vault"]',
             tools='["todo_tools.*", "vault.*"]',
             chat='titles = "model"',
             extra='[tools."vault.open_vault"]\nroles = ["admin"]',

@@ -24,10 +24,10 @@ from litestar import Litestar
 from pydantic import BaseModel
 
 from chatrack import User
+from chatrack.files.links import Purpose
 from chatrack.http.app import create_app
 from chatrack.ids import new_id
 from chatrack.plugins import discover
-from chatrack.testing.factories import context_of, file
 from tests.conftest import openai_config
 from tests.fake_openai import serve as serve_upstream
 from tests.support.databases import KINDS, new_database, store_tables
@@ -127,7 +127,7 @@ class Plugin:
         return [rename, remove]
 '''
 
-ENABLED = ["sqlite_store", "openai_provider", "todo_tools", "jwt_auth", "session_auth", "desk"]
+ENABLED = ["sqlite_store", "local_files", "openai_provider", "todo_tools", "jwt_auth", "session_auth", "desk"]
 
 
 class Belongings(msgspec.Struct, kw_only=True):
@@ -139,6 +139,8 @@ class Belongings(msgspec.Struct, kw_only=True):
         question_thread: a thread in which a question waits.
         loose: an attachment that no message has.
         bound: an attachment of a message.
+        kept: a file that is never deleted.
+        announced: a file whose bytes are sent later.
     """
 
     thread: str
@@ -151,6 +153,8 @@ class Belongings(msgspec.Struct, kw_only=True):
     question: str
     loose: str
     bound: str
+    kept: str
+    announced: str
     todo: str
 
     def all(self) -> set[str]:
@@ -171,6 +175,8 @@ def nothing() -> Belongings:
         question=new_id("message"),
         loose=new_id("attachment"),
         bound=new_id("attachment"),
+        kept=new_id("attachment"),
+        announced=new_id("attachment"),
         todo=f"todo_{secrets.token_hex(16)}",
     )
 
@@ -262,19 +268,30 @@ def attempts(theirs: Belongings, mine: Belongings) -> Attempts:
     }  # fmt: skip
 
 
-ROUTES: dict[tuple[str, str], Callable[[Belongings], str] | None] = {
+Sign = Callable[[Purpose, str], str]
+"""Returns the URL of a file that is signed for the sender."""
+
+ROUTES: dict[tuple[str, str], Callable[[Belongings, Sign], str] | None] = {
     ("POST", "/chatkit/api"): None,  # its requests are those of ChatKit
     ("GET", "/health"): None,
     ("GET", "/ready"): None,
     ("POST", "/auth/session"): None,
     ("DELETE", "/auth/session"): None,
-    ("GET", "/x/desk/todos/{todo_id:str}"): lambda theirs: f"/x/desk/todos/{theirs.todo}",
-    ("DELETE", "/x/desk/todos/{todo_id:str}"): lambda theirs: f"/x/desk/todos/{theirs.todo}",
+    ("GET", "/x/desk/todos/{todo_id:str}"): lambda theirs, _: f"/x/desk/todos/{theirs.todo}",
+    ("DELETE", "/x/desk/todos/{todo_id:str}"): lambda theirs, _: f"/x/desk/todos/{theirs.todo}",
+    ("POST", "/chatkit/api/upload"): None,
+    ("PUT", "/chatkit/api/upload/{file_id:str}"): lambda theirs, sign: sign("upload", theirs.announced),
+    ("POST", "/chatkit/api/upload/{file_id:str}"): lambda theirs, sign: sign("upload", theirs.announced),
+    ("GET", "/chatkit/api/files/{file_id:str}"): lambda theirs, sign: sign("files", theirs.kept),
+    ("HEAD", "/chatkit/api/files/{file_id:str}"): lambda theirs, sign: sign("files", theirs.kept),
 }
 """Every route, and the path with an id of another user; None if the path has no id."""
 
-PUBLIC = {("GET", "/health"), ("GET", "/ready"), ("DELETE", "/auth/session")}
-"""Routes for everybody. Those who end a session give up their own cookie, and no more."""
+SIGNED = {route for route in ROUTES if "{file_id:" in route[1]}
+"""Routes whose URLs are signed: they are the credential."""
+
+PUBLIC = {("GET", "/health"), ("GET", "/ready"), ("DELETE", "/auth/session"), *SIGNED}
+"""Routes without authentication. Those who end a session give up their own cookie, and no more."""
 
 TOOLS: dict[str, Callable[[str], dict[str, Any]]] = {
     "todo_tools.update_todo": lambda todo: {"todo_id": todo, "title": "stolen"},
@@ -349,12 +366,13 @@ async def belongings(chats: dict[Owner, Chat]) -> dict[Owner, Belongings]:
 
 
 async def settle_in(chat: Chat, user: Owner) -> Belongings:
-    context = context_of(User(id=user[1], tenant_id=user[0]))
-    store = chat.server.store
-    loose, bound = file(), file()
-    for attachment in (loose, bound):
-        await store.save_attachment(attachment, context)
-    given = message("echo: mine", attachments=[bound.id])
+    async def upload() -> str:
+        sent = {"file": ("list.txt", b"mine", "text/plain")}
+        return str((await chat.http.post(f"{chat.path}/upload", files=sent)).json()["id"])
+
+    loose, bound, kept = [await upload() for _ in range(3)]
+    announced = await chat.get("attachments.create", name="later.txt", size=4, mime_type="text/plain")
+    given = message("echo: mine", attachments=[bound])
     events = await chat.events("threads.create", input=given)
     thread = events[0]["thread"]["id"]
     await chat.say(thread, "call show_card {}")
@@ -376,8 +394,10 @@ async def settle_in(chat: Chat, user: Owner) -> Belongings:
         call=await find(page_thread, "client_tool_call"),
         question_thread=question_thread,
         question=await find(question_thread, "structured_input"),
-        loose=loose.id,
-        bound=bound.id,
+        loose=loose,
+        bound=bound,
+        kept=kept,
+        announced=announced["id"],
         todo=todo[0],
     )
     await chat.get("items.feedback", thread_id=thread, item_ids=[found.message], kind="positive")
@@ -389,12 +409,23 @@ async def rows(chat: Chat, *, besides: Owner | None = None) -> Stored:
     return await stored(chat.server.assembly.migrations, besides=besides)
 
 
+def sign(chat: Chat, user: Owner) -> Sign:
+    """Return a function that signs URLs of files for a user."""
+    files = chat.server.assembly.files
+    return lambda purpose, file_id: files.links.url(purpose, file_id, User(id=user[1], tenant_id=user[0]))
+
+
+async def ask(chat: Chat, method: str, url: str) -> httpx.Response:
+    """Send a request to a route, with bytes if it takes any."""
+    return await chat.http.request(method, url, content=b"mine" if method in {"PUT", "POST"} else None)
+
+
 def without_id_of_request(response: httpx.Response) -> tuple[int, dict[str, str], Any]:
     """Return all that a response says but for what is its own: the request's id and the date."""
     headers = {
         name: value for name, value in response.headers.items() if name not in {"x-request-id", "date"}
     }
-    body = response.json()
+    body = response.json() if response.content else {"request_id": response.headers["x-request-id"]}
     assert body.pop("request_id") == response.headers["x-request-id"]
     return response.status_code, headers, body
 
@@ -490,9 +521,12 @@ async def test_what_is_another_users_is_answered_like_what_does_not_exist(chats,
         for (method, path), url in ROUTES.items():
             if url is None:
                 continue
-            answer = without_id_of_request(await chat.http.request(method, url(belongings[owner])))
+            answer = without_id_of_request(
+                await ask(chat, method, url(belongings[owner], sign(chat, intruder)))
+            )
             assert answer[0] == 404, (intruder, owner, method, path, answer)
-            assert answer == without_id_of_request(await chat.http.request(method, url(nothing())))
+            other = await ask(chat, method, url(nothing(), sign(chat, intruder)))
+            assert answer == without_id_of_request(other)
     await until_idle(chat)
     assert await rows(chat) == before
 
@@ -550,10 +584,10 @@ async def test_the_owner_reaches_with_the_same_requests_what_others_do_not(serve
     # Otherwise the attempts would show nothing: they might be refused for another reason.
     owner = ("acme", "owner")
     async with client_of(owner, served) as chat:
-        await reach_all(chat, await settle_in(chat, owner))
+        await reach_all(chat, await settle_in(chat, owner), owner)
 
 
-async def reach_all(chat: Chat, own: Belongings) -> None:
+async def reach_all(chat: Chat, own: Belongings, owner: Owner) -> None:
     for address, arguments in TOOLS.items():
         if address != "todo_tools.delete_todo":
             call = f"call {address.rpartition('.')[2]} {json.dumps(arguments(own.todo))}"
@@ -566,7 +600,7 @@ async def reach_all(chat: Chat, own: Belongings) -> None:
             assert response.status_code != 404, (kind, params, response.text)
     for (method, _), url in ROUTES.items():
         if url is not None:
-            assert (await chat.http.request(method, url(own))).status_code == 200
+            assert (await ask(chat, method, url(own, sign(chat, owner)))).status_code == 200
     await until_idle(chat)
 
 

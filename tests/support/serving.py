@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from chatrack.assembly import assemble, running
 from chatrack.chat.server import ChatrackServer
 from chatrack.http.app import create_app
-from chatrack.http.process import bind
+from chatrack.http.process import bind, serving_files
 from chatrack.http.protocol import protocol_of
 from tests.support.waiting import LIMIT, until, until_no_tasks
 
@@ -155,32 +155,33 @@ async def serving(config: Path, *, environ: dict[str, str] | None = None) -> Asy
         server.turns.open()
         await assembly.limits.open(assembly.config.server.workers)
         with bind("127.0.0.1", 0, file=config.name) as sock:
-            uvicorn_config = uvicorn.Config(
-                create_app(server),
-                http=protocol_of(assembly.config.server, MAX_CONNECTIONS),
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,
-                timeout_keep_alive=3600,
-            )
-            process = uvicorn.Server(uvicorn_config)
-            task = asyncio.create_task(process._serve([sock]))
-            try:
-                await until(lambda: process.started)
-                url = f"http://127.0.0.1:{sock.getsockname()[1]}"
-                # `verify=False` saves loading certificates, which nothing here has.
-                async with httpx.AsyncClient(
-                    base_url=url, timeout=LIMIT, trust_env=False, verify=False
-                ) as http:
-                    chat = Chat(http, assembly.config.server.path, server)
-                    chat.process = process
-                    yield chat
-            finally:
-                await server.turns.close()
-                process.should_exit = True
-                await task
-                await assembly.limits.close()
+            async with serving_files(assembly, sock):
+                uvicorn_config = uvicorn.Config(
+                    create_app(server),
+                    http=protocol_of(assembly.config.server, MAX_CONNECTIONS),
+                    ws="none",
+                    lifespan="off",
+                    log_config=None,
+                    access_log=False,
+                    server_header=False,
+                    proxy_headers=False,
+                    timeout_keep_alive=3600,
+                )
+                process = uvicorn.Server(uvicorn_config)
+                task = asyncio.create_task(process._serve([sock]))
+                try:
+                    await until(lambda: process.started)
+                    url = f"http://127.0.0.1:{sock.getsockname()[1]}"
+                    # `verify=False` saves loading certificates, which nothing here has.
+                    async with httpx.AsyncClient(
+                        base_url=url, timeout=LIMIT, trust_env=False, verify=False
+                    ) as http:
+                        chat = Chat(http, assembly.config.server.path, server)
+                        chat.process = process
+                        yield chat
+                finally:
+                    await server.turns.close()
+                    process.should_exit = True
+                    await task
+                    await assembly.limits.close()
     await until_no_tasks(before)

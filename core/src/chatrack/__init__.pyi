@@ -1,6 +1,7 @@
 from .errors import BadRequest as BadRequest
 from .errors import ChatrackError as ChatrackError
 from .errors import ConfigError as ConfigError
+from .errors import Conflict as Conflict
 from .errors import Forbidden as Forbidden
 from .errors import LeaseLost as LeaseLost
 from .errors import ModelFailure as ModelFailure
@@ -18,6 +19,7 @@ from .interfaces import ActionCall as ActionCall
 from .interfaces import AgentSpec as AgentSpec
 from .interfaces import Authenticator as Authenticator
 from .interfaces import DeriveKey as DeriveKey
+from .interfaces import FileStore as FileStore
 from .interfaces import GuardrailContext as GuardrailContext
 from .interfaces import InputGuardrail as InputGuardrail
 from .interfaces import Migrations as Migrations
@@ -29,12 +31,14 @@ from .interfaces import Replace as Replace
 from .interfaces import RequestContext as RequestContext
 from .interfaces import Routes as Routes
 from .interfaces import Store as Store
+from .interfaces import StoredFile as StoredFile
 from .interfaces import TokenIssuer as TokenIssuer
 from .interfaces import Tool as Tool
 from .interfaces import ToolContext as ToolContext
 from .interfaces import Transcriber as Transcriber
 from .interfaces import Trip as Trip
 from .interfaces import TurnContext as TurnContext
+from .interfaces import UploadTarget as UploadTarget
 from .interfaces import User as User
 from .interfaces import UserData as UserData
 from .interfaces import UserRecord as UserRecord

@@ -17,6 +17,7 @@ from chatrack.interfaces import (
     AgentSpec,
     Authenticator,
     DeriveKey,
+    FileStore,
     InputGuardrail,
     Migrations,
     ModelProvider,
@@ -52,6 +53,19 @@ class HookSpecs:
             @chatrack.hookimpl
             def store(self):
                 return SQLStore(Database("sqlite:///chat.db"))
+        """
+
+    @hookspec
+    def file_store(self) -> FileStore:  # type: ignore[empty-body]
+        """Return the file store.
+
+        Result: the `FileStore` of what users attach and models generate.
+        Rule: at most one enabled plugin returns one. Without one, the server takes no files.
+        Example::
+
+            @chatrack.hookimpl
+            def file_store(self):
+                return AcmeFiles(self.settings.bucket)
         """
 
     @hookspec

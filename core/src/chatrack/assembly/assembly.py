@@ -24,9 +24,13 @@ from chatrack.assembly.secret_key import SECRET_KEY_FILE, SecretKey
 from chatrack.assembly.tool_roles import required_roles
 from chatrack.config import ChatTable, Config, load_config
 from chatrack.errors import ConfigError
+from chatrack.files.files import Files
+from chatrack.files.links import FileLinks, base_url
 from chatrack.interfaces import (
     ActionHandler,
     Authenticator,
+    DeriveKey,
+    FileStore,
     InputGuardrail,
     Migrations,
     Model,
@@ -52,6 +56,8 @@ class Assembly(msgspec.Struct, frozen=True, kw_only=True):
         plugins: the enabled plugins.
         store: the store.
         store_plugin: the name of the plugin that returned it.
+        file_store: the file store, and the plugin that returned it; None if the server takes no files.
+        files: the files over that store.
         authenticators: the authenticators, in the order in which they are tried. Without any, every request is the local
             user's.
         limits: refuses what is beyond `[limits]`.
@@ -77,6 +83,8 @@ class Assembly(msgspec.Struct, frozen=True, kw_only=True):
     plugins: PluginManager
     store: Store
     store_plugin: str
+    file_store: HookResult[FileStore] | None
+    files: Files | None
     authenticators: Sequence[Authenticator]
     limits: Limits
     models: ModelFactory
@@ -151,6 +159,7 @@ def assemble(
     plugins, notes = _plugins(config, installed, secret_key, problems)
     store = plugins.store()
     database = store.value.database
+    file_store = plugins.file_store()
 
     providers = collect_providers(plugins, problems)
     tools = collect_tools(plugins, database, problems)
@@ -194,6 +203,8 @@ def assemble(
         plugins=plugins,
         store=store.value,
         store_plugin=store.plugin,
+        file_store=file_store,
+        files=None if file_store is None else _files(config, file_store.value, store.value, secret_key),
         authenticators=authenticators,
         limits=limits,
         models=models,
@@ -250,6 +261,12 @@ def _transcriber(models: ModelFactory, chat: ChatTable, problems: Problems) -> N
     except ConfigError as error:
         problems.add_error(error)
         return None
+
+
+def _files(config: Config, file_store: FileStore, store: Store, secret_key: SecretKey) -> Files:
+    keys = DeriveKey(secret_key.secrets, "[files]").all("urls")
+    links = FileLinks(keys, base_url(config.server), config.files.url_ttl)
+    return Files(file_store, store, config.files, links)
 
 
 def _limits(config: Config, problems: Problems) -> Limits | None:

@@ -40,7 +40,7 @@ class TablesState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def check_connections(assembly: Assembly) -> list[TablesState]:
-    """Connect to the store and to all databases, and look at the tables. Nothing is created or changed.
+    """Connect to the store, the file store and all databases, and look at the tables. Nothing is created or changed.
 
     A SQLite file that does not exist counts as an empty database. Lifespans are not entered.
 
@@ -54,6 +54,11 @@ async def check_connections(assembly: Assembly) -> list[TablesState]:
     async with contextlib.AsyncExitStack() as stack:
         with attribute_errors(assembly, assembly.store_plugin):
             await _connect_store(assembly, stack)
+        if assembly.file_store is not None:
+            with attribute_errors(assembly, assembly.file_store.plugin):
+                await assembly.file_store.value.start()
+                stack.push_async_callback(assembly.file_store.value.stop)
+                await assembly.file_store.value.health()
         for migrations in assembly.migrations:
             database = migrations.value.database
             with attribute_errors(assembly, migrations.plugin):

@@ -73,7 +73,8 @@ class InitialConfig(msgspec.Struct, frozen=True, kw_only=True):
 def initial_config(path: Path) -> InitialConfig:
     """Compose a configuration for the plugins that are installed.
 
-    A plugin is enabled if it can be loaded without any setting. Of several stores only one is enabled.
+    A plugin is enabled if it can be loaded without any setting. Of several stores, and of several file stores, only one is
+    enabled.
 
     Args:
         path: where config.toml will be written; relative paths in settings are relative to it.
@@ -121,9 +122,11 @@ def _usable_plugins(
         usable.remove(plugin)
         left_out[plugin.name] = "agents have to name its guardrails; see docs/guardrails.md"
     usable.sort(key=_rank)
-    store, *other_stores = [plugin.name for plugin in usable if "store" in plugin.hooks] or [""]
-    left_out |= dict.fromkeys(other_stores, f"there is a store already, {store}")
-    return [plugin for plugin in usable if plugin.name not in other_stores], left_out
+    for hook, kind in (("store", "store"), ("file_store", "file store")):
+        chosen, *others = [plugin.name for plugin in usable if hook in plugin.hooks] or [""]
+        left_out |= dict.fromkeys(others, f"there is a {kind} already, {chosen}")
+        usable = [plugin for plugin in usable if plugin.name not in others]
+    return usable, left_out
 
 
 def _load(name: str, installed: Mapping[str, Installed], source: Source) -> Loaded:
@@ -148,7 +151,8 @@ def _no_secrets() -> list[bytes]:
 
 def _rank(plugin: Loaded) -> tuple[int, bool, str]:
     """Return the sort key of a plugin: stores first, then model providers, then the rest."""
-    kinds = ["store" in plugin.hooks, "model_providers" in plugin.hooks, True]
+    hooks = plugin.hooks
+    kinds = ["store" in hooks, "file_store" in hooks, "model_providers" in hooks, True]
     return kinds.index(True), plugin.installed.distribution != _OWN_DISTRIBUTION, plugin.name
 
 

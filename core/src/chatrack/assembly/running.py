@@ -31,6 +31,10 @@ async def running(assembly: Assembly) -> AsyncIterator[None]:
         with attribute_errors(assembly, assembly.store_plugin):
             await assembly.store.start()
         stack.push_async_callback(assembly.store.stop)
+        if assembly.file_store is not None:
+            with attribute_errors(assembly, assembly.file_store.plugin):
+                await assembly.file_store.value.start()
+            stack.push_async_callback(assembly.file_store.value.stop)
         if assembly.store.database is not None:
             with attribute_errors(assembly, assembly.store_plugin):
                 await check_complete(assembly.store.database)
@@ -45,6 +49,9 @@ async def running(assembly: Assembly) -> AsyncIterator[None]:
                 await stack.enter_async_context(lifespan.value)
         with attribute_errors(assembly, assembly.store_plugin):
             await assembly.store.health()
+        if assembly.file_store is not None:
+            with attribute_errors(assembly, assembly.file_store.plugin):
+                await assembly.file_store.value.health()
         yield
 
 

@@ -32,6 +32,7 @@ from chatrack.chat.requests import (
 )
 from chatrack.config import ChatTable
 from chatrack.errors import BadRequest, ModelFailure, Unavailable
+from chatrack.files.files import Files
 from chatrack.interfaces import RequestContext, Store
 from chatrack.interfaces.records import dump, page_to_wire, thread_to_wire
 
@@ -61,6 +62,7 @@ async def handle_query(
     chat: ChatTable,
     transcriber: NamedTranscriber | None,
     revoke: Callable[[str], None],
+    files: Files | None,
 ) -> bytes:
     """Answer a request that does not stream.
 
@@ -71,6 +73,7 @@ async def handle_query(
         chat: the settings `[chat]`.
         transcriber: turns speech into text, if a model is configured for that.
         revoke: cancels the turns of a thread that was deleted.
+        files: takes files; None if the server takes none.
 
     Returns:
         JSON, in the bytes of ChatKit's own serialisation.
@@ -124,10 +127,15 @@ async def handle_query(
             await store.save_feedback(params.thread_id, params.item_ids, params.kind, context)
             return _EMPTY
         case AttachmentsDeleteReq(params=params):
-            await store.load_attachment(params.attachment_id, context)  # 404 comes before 400
-            raise BadRequest("This server keeps no files.")
-        case AttachmentsCreateReq():
-            raise BadRequest("This server takes no files.")
+            await store.delete_attachment(params.attachment_id, context)
+            return _EMPTY
+        case AttachmentsCreateReq(params=params):
+            if files is None:
+                raise BadRequest("This server takes no files.")
+            announced = await files.announce(
+                name=params.name, size=params.size, declared=params.mime_type, context=context
+            )
+            return dump(files.with_url(announced, context.user)).encode()
         case InputTranscribeReq(params=params):
             return await _transcribe(params, transcriber, chat)
         case _:

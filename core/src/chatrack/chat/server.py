@@ -26,6 +26,7 @@ from chatrack.chat.turns.session import TurnSession
 from chatrack.chat.turns.text_delta import TextDelta
 from chatrack.chat.turns.turn import Turn
 from chatrack.chat.turns.wire import encode_event
+from chatrack.files.urls import PLACEHOLDER
 from chatrack.interfaces import RequestContext, Store
 
 
@@ -112,16 +113,16 @@ class ChatrackServer(ChatKitServer[RequestContext]):
                 return WithheldStream(withheld)
         if isinstance(parsed, ThreadsSyncCustomActionReq):
             return NonStreamingResult(await self._run_sync_action(parsed, context))
-        return NonStreamingResult(
-            await handle_query(
-                parsed,
-                context,
-                store=self.store,
-                chat=self._chat,
-                transcriber=self.assembly.transcriber,
-                revoke=self.turns.revoke,
-            )
+        answer = await handle_query(
+            parsed,
+            context,
+            store=self.store,
+            chat=self._chat,
+            transcriber=self.assembly.transcriber,
+            revoke=self.turns.revoke,
+            files=self.assembly.files,
         )
+        return NonStreamingResult(self._add_urls(answer, context))
 
     def respond(  # type: ignore[override]  # a turn's session takes the place of the request's context, and text is `TextDelta`
         self, thread: ThreadMetadata, input_user_message: UserMessageItem | None, context: TurnSession
@@ -149,6 +150,13 @@ class ChatrackServer(ChatKitServer[RequestContext]):
             pass
         return handler.sync_response(stream.turn)
 
+    def _add_urls(self, answer: bytes, context: RequestContext) -> bytes:
+        """Return JSON with URLs of the user's files in place of placeholders."""
+        files = self.assembly.files
+        if files is None or PLACEHOLDER not in answer:
+            return answer
+        return files.add_urls(answer.decode(), context.user).encode()
+
     async def _start(self, request: TurnRequest, handler: TurnHandler, context: RequestContext) -> TurnStream:
         """Start a turn, and wait for its first event.
 
@@ -175,6 +183,7 @@ class ChatrackServer(ChatKitServer[RequestContext]):
             limits=limits,
             token_budget=token_budget,
             wait_for_thread=self.turns.wait_for_thread,
+            add_urls=lambda event: self._add_urls(event, context),
         )
         if self._cancel_on_disconnect:
             channel.on_close = lambda: turn.cancel("disconnected")

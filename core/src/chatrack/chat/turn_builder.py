@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TypeAlias, assert_never
 
 from chatkit.types import (
+    Attachment,
     InferenceOptions,
     NoticeEvent,
     Page,
@@ -29,6 +30,7 @@ from chatkit.types import (
 
 from chatrack.assembly import Assembly
 from chatrack.chat.actions import CustomActionHandler, find_action
+from chatrack.chat.agents.attachment_parts import AttachmentParts
 from chatrack.chat.agents.handler import AgentHandler
 from chatrack.chat.agents.refusal import RefusalHandler
 from chatrack.chat.agents.resolver import AgentResolver, apply_inference_options
@@ -40,7 +42,7 @@ from chatrack.chat.turns.handler import TurnHandler
 from chatrack.chat.turns.request import TurnRequest
 from chatrack.chat.turns.withheld import withheld_message
 from chatrack.clock import now
-from chatrack.errors import BadRequest, Forbidden, NotFound
+from chatrack.errors import BadRequest, Forbidden, RequestError
 from chatrack.ids import new_id
 from chatrack.interfaces import RequestContext
 from chatrack.interfaces.records import record_to_item, thread_to_record
@@ -60,6 +62,10 @@ class TurnBuilder:
         self._assembly = assembly
         self._store = assembly.store
         self._chat = assembly.config.chat
+        files = assembly.files
+        self._attachment_parts = (
+            None if files is None else AttachmentParts(files, assembly.config.files.model_bytes)
+        )
         self._options_event = StreamOptionsEvent(stream_options=stream_options)
 
     async def build(self, request: StreamingReq, context: RequestContext) -> RequestAndHandler:
@@ -177,6 +183,8 @@ class TurnBuilder:
             chat=self._chat,
             titles=self._title_generator() if self._chat.titles == "model" else None,
             user_input=user_input,
+            files=self._assembly.files,
+            attachments=self._attachment_parts,
         )
 
     async def _create_thread(
@@ -195,13 +203,7 @@ class TurnBuilder:
     ) -> RequestAndHandler:
         message = clean_message(message_input, self._chat)
         handler = self.agent_handler(context, thread, message.inference_options, strict=True)
-        attachments = []
-        for attachment_id in message.attachments:
-            try:
-                attachment = await self._store.load_attachment(attachment_id, context)
-            except NotFound as error:
-                raise NotFound(error.detail, field="params.input.attachments") from error
-            attachments.append(attachment.model_copy(update={"thread_id": thread.id}))
+        attachments = await self._attachments(message.attachments, thread, context)
         item = UserMessageItem(
             id=new_id("message"),
             thread_id=thread.id,
@@ -213,6 +215,27 @@ class TurnBuilder:
         )
         check_size(item, self._chat.max_message, field="params.input")
         return self._with_message(thread, item, creates_thread=creates_thread), handler
+
+    async def _attachments(
+        self, ids: Sequence[str], thread: ThreadMetadata, context: RequestContext
+    ) -> list[Attachment]:
+        """Load the attachments of a message, whose files have to be here."""
+        limit = self._assembly.config.files.max_files
+        if len(ids) > limit:
+            raise BadRequest(
+                f"A message may have no more than {limit} files.", field="params.input.attachments"
+            )
+        files = self._assembly.files
+        load = self._store.load_attachment if files is None else files.ready
+        attachments = []
+        for attachment_id in ids:
+            try:
+                attachment = await load(attachment_id, context)
+            except RequestError as error:
+                error.field = error.field or "params.input.attachments"
+                raise
+            attachments.append(attachment.model_copy(update={"thread_id": thread.id}))
+        return attachments
 
     def _with_message(
         self,

@@ -60,6 +60,7 @@ def _rows(path: Path, assembly: Assembly, states: Iterable[TablesState]) -> Iter
     yield "config", str(path)
     yield "address", f"http://{server.host}:{server.port}{server.path}"
     yield "store", assembly.store_plugin
+    yield "files", assembly.file_store.plugin if assembly.file_store else "none are taken"
     yield from _listed("tables", [f"{state.plugin}: {state}" for state in states])
     everyone = (
         f"everyone is the local user ({'from anywhere' if server.allow_anonymous else 'loopback only'})"

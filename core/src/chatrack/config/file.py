@@ -7,7 +7,14 @@ from typing import Any
 
 import msgspec
 
-from chatrack.config.tables import AgentTable, ChatTable, LimitsTable, ServerTable, ToolTable
+from chatrack.config.tables import (
+    AgentTable,
+    ChatTable,
+    FilesTable,
+    LimitsTable,
+    ServerTable,
+    ToolTable,
+)
 from chatrack.errors import ConfigError
 from chatrack.settings import Problems, Settings, Source, decode, load_source
 
@@ -17,6 +24,7 @@ class _File(Settings):
     server: ServerTable = ServerTable()
     chat: ChatTable = ChatTable()
     limits: LimitsTable = LimitsTable()
+    files: FilesTable = FilesTable()
     agents: dict[str, AgentTable] = {}
     tools: dict[str, ToolTable] = {}
     plugins: dict[str, dict[str, Any]] = {}
@@ -31,6 +39,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         server: `[server]`.
         chat: `[chat]`.
         limits: `[limits]`.
+        files: `[files]`.
         agents: `[agents.<name>]`.
         tools: `[tools.<name>]`.
         plugins: `[plugins.<name>]`, not decoded.
@@ -41,6 +50,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     server: ServerTable
     chat: ChatTable
     limits: LimitsTable
+    files: FilesTable
     agents: dict[str, AgentTable]
     tools: dict[str, ToolTable]
     plugins: dict[str, dict[str, Any]]
@@ -105,6 +115,7 @@ def load_config(path: Path, environ: Mapping[str, str] | None = None) -> tuple[C
             server=decoded.server,
             chat=decoded.chat,
             limits=decoded.limits,
+            files=decoded.files,
             agents=decoded.agents,
             tools=decoded.tools,
             plugins=plugins,

@@ -44,6 +44,13 @@ Origin = Annotated[
         description='an origin such as "https://example.com", or "*" for all',
     ),
 ]
+MediaTypes = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^(\*|[a-z0-9.+-]+)/(\*|[a-z0-9.+-]+)$",
+        description='a media type in lower case such as "application/pdf" or "image/*"',
+    ),
+]
 LinkHost = Annotated[
     str,
     msgspec.Meta(
@@ -198,6 +205,28 @@ class LimitsTable(Settings):
     storage: Secret | None = None
     on_storage_error: Literal["allow", "deny"] = "allow"
     roles: dict[str, RoleLimits] = {}
+
+
+class FilesTable(Settings):
+    """`[files]`: the files that users attach, whatever plugin keeps them.
+
+    Args:
+        max_size: the largest file, in bytes.
+        max_files: how many files a message may have.
+        allowed_types: the types that are accepted, such as `image/*`; all if empty.
+        url_ttl: seconds until the URL of a file expires.
+        orphan_ttl: seconds after which a file that no message has is deleted.
+        redirect: whether downloads are redirected to the file store's own URLs, if it has any.
+        model_bytes: the bytes of all files of a conversation together that a model is shown, the newest ones first.
+    """
+
+    max_size: Positive = 20 * 1024 * 1024
+    max_files: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 10
+    allowed_types: list[MediaTypes] = []
+    url_ttl: Annotated[int, msgspec.Meta(ge=60, le=7 * _DAY)] = 3600
+    orphan_ttl: Annotated[int, msgspec.Meta(ge=60, le=365 * _DAY)] = _DAY
+    redirect: bool = False
+    model_bytes: Annotated[int, msgspec.Meta(ge=0, le=_LARGEST)] = 20 * 1024 * 1024
 
 
 class AgentTable(Settings):

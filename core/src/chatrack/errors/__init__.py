@@ -13,6 +13,7 @@
     │   ├── NotFound             404, also a `chatkit.store.NotFoundError`
     │   ├── MethodNotAllowed     405
     │   ├── ThreadBusy           409
+    │   ├── Conflict             409
     │   ├── PayloadTooLarge      413
     │   ├── UnsupportedMediaType 415
     │   ├── TooManyRequests      429

@@ -2,6 +2,7 @@ from .base import ChatrackError as ChatrackError
 from .models import Fault as Fault
 from .models import ModelFailure as ModelFailure
 from .requests import BadRequest as BadRequest
+from .requests import Conflict as Conflict
 from .requests import Forbidden as Forbidden
 from .requests import MethodNotAllowed as MethodNotAllowed
 from .requests import PayloadTooLarge as PayloadTooLarge

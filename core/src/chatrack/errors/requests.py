@@ -59,6 +59,13 @@ class ThreadBusy(RequestError):
     title = "Conflict"
 
 
+class Conflict(RequestError):
+    """The request does not fit the state of what it names; it says what to do first."""
+
+    status = 409
+    title = "Conflict"
+
+
 class PayloadTooLarge(RequestError):
     """The body of the request is larger than the server accepts."""
 

@@ -4,6 +4,7 @@ import re
 
 from litestar import Litestar, Router
 from litestar.config.cors import CORSConfig
+from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
 from chatrack.assembly import Assembly
@@ -12,8 +13,10 @@ from chatrack.http.access import AccessLog
 from chatrack.http.allowed_hosts import AllowedHosts
 from chatrack.http.api import api_route
 from chatrack.http.auth_guard import auth_guard
+from chatrack.http.download import download_route
 from chatrack.http.health import health_routes
 from chatrack.http.problems import problem
+from chatrack.http.upload import upload_routes
 from chatrack.interfaces import Routes
 from chatrack.plugins import PLUGIN_ROUTES, HookResult
 
@@ -34,8 +37,14 @@ def create_app(server: ChatrackServer) -> ASGIApp:
     settings = assembly.config.server
     _check_prefixes(assembly)
     plugin_routes = [_plugin_router(assembly, routes) for routes in assembly.routes]
+    file_routes: list[HTTPRouteHandler] = []
+    if assembly.files is not None:
+        file_routes = [
+            *upload_routes(assembly.files, settings.path, assembly.config.files.max_size),
+            download_route(assembly.files, settings.path),
+        ]
     app: ASGIApp = Litestar(
-        route_handlers=[api_route(server), *health_routes(server), *plugin_routes],
+        route_handlers=[api_route(server), *file_routes, *health_routes(server), *plugin_routes],
         guards=[auth_guard(assembly.authenticators, settings, assembly.limits)],
         exception_handlers={Exception: problem},
         cors_config=_cors(settings.cors_origins),

@@ -1,6 +1,7 @@
 """`GET /health` (alive) and `GET /ready` (able to serve)."""
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Any
 
 import msgspec
@@ -16,8 +17,8 @@ from chatrack.http.auth_guard import PUBLIC, UNLIMITED
 PATHS = {"/health", "/ready"}
 """The paths."""
 
-_STORE_TIMEOUT = 2.0
-"""Seconds that the store has to answer."""
+_TIMEOUT = 2.0
+"""Seconds that a store has to answer."""
 
 
 def health_routes(server: ChatrackServer) -> list[HTTPRouteHandler]:
@@ -33,18 +34,25 @@ def health_routes(server: ChatrackServer) -> list[HTTPRouteHandler]:
 
     @get("/ready", opt={PUBLIC: True, UNLIMITED: True})
     async def ready() -> ASGIResponse:
-        store = "ok"
-        try:
-            async with asyncio.timeout(_STORE_TIMEOUT):
-                await server.store.health()
-        except (RequestError, TimeoutError):
-            store = "unreachable"
+        states = {"store": await _state(server.store.health())}
+        file_store = server.assembly.file_store
+        if file_store is not None:
+            states["files"] = await _state(file_store.value.health())
         draining = server.turns.draining
-        able = store == "ok" and not draining
+        able = set(states.values()) == {"ok"} and not draining
         status = "ready" if able else "draining" if draining else "unavailable"
-        return _answer(200 if able else 503, {"status": status, "store": store, "turns": len(server.turns)})
+        return _answer(200 if able else 503, {"status": status, **states, "turns": len(server.turns)})
 
     return [health, ready]
+
+
+async def _state(health: Awaitable[None]) -> str:
+    try:
+        async with asyncio.timeout(_TIMEOUT):
+            await health
+    except (RequestError, TimeoutError):
+        return "unreachable"
+    return "ok"
 
 
 def _answer(status: int, fields: dict[str, Any]) -> ASGIResponse:

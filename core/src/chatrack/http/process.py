@@ -5,7 +5,7 @@ import contextlib
 import resource
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from types import FrameType
 
 import structlog
@@ -16,6 +16,8 @@ from chatrack import audit
 from chatrack.assembly import Assembly, running
 from chatrack.chat.server import ChatrackServer
 from chatrack.errors import ConfigError
+from chatrack.files.cleanup import cleaning_up
+from chatrack.files.links import base_url
 from chatrack.http.app import create_app
 from chatrack.http.protocol import protocol_of
 
@@ -116,7 +118,7 @@ async def _serve(
 ) -> None:
     server = ChatrackServer(assembly)
     config.app = create_app(server)
-    async with running(assembly):
+    async with running(assembly), serving_files(assembly, sock):
         server.turns.open()
         if assembly.config.server.audit_log is not None:
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, audit.reopen)
@@ -129,6 +131,23 @@ async def _serve(
         finally:
             await server.turns.close()
             await assembly.limits.close()
+
+
+@contextlib.asynccontextmanager
+async def serving_files(assembly: Assembly, sock: socket.socket) -> AsyncIterator[None]:
+    """Return a context in which files can be served: their URLs have the server's port, and deleted ones are removed.
+
+    Args:
+        assembly: the assembly; running.
+        sock: the socket that the server listens on.
+    """
+    files = assembly.files
+    if files is None:
+        yield
+        return
+    files.links.base_url = base_url(assembly.config.server, port=sock.getsockname()[1])
+    async with cleaning_up(files, assembly.store, assembly.config.files.orphan_ttl):
+        yield
 
 
 async def _not_yet(scope: object, receive: object, send: object) -> None:

@@ -5,6 +5,7 @@ from chatrack.interfaces.agents import AgentSpec
 from chatrack.interfaces.api_keys import API_KEY_PREFIX, HASH_PATTERN, generate_api_key, hash_api_key
 from chatrack.interfaces.auth import Access, Authenticator, TokenIssuer, bearer_token
 from chatrack.interfaces.context import RequestContext, TurnContext
+from chatrack.interfaces.files import FileStore, StoredFile, UploadTarget
 from chatrack.interfaces.guardrails import (
     Guardrail,
     GuardrailContext,
@@ -45,6 +46,7 @@ __all__ = [
     "AgentSpec",
     "Authenticator",
     "DeriveKey",
+    "FileStore",
     "Guardrail",
     "GuardrailContext",
     "InputGuardrail",
@@ -61,6 +63,7 @@ __all__ = [
     "RequestContext",
     "Routes",
     "Store",
+    "StoredFile",
     "ThreadPage",
     "ThreadRecord",
     "TokenIssuer",
@@ -70,6 +73,7 @@ __all__ = [
     "Trip",
     "TripStore",
     "TurnContext",
+    "UploadTarget",
     "UsageRecord",
     "User",
     "UserData",

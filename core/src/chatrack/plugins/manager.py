@@ -17,6 +17,7 @@ from chatrack.interfaces import (
     AgentSpec,
     Authenticator,
     DeriveKey,
+    FileStore,
     InputGuardrail,
     Migrations,
     ModelProvider,
@@ -82,17 +83,20 @@ class PluginManager:
         Raises:
             StartupError: no enabled plugin returns a store, or several do.
         """
-        results = self._call("store", Store)
-        if not results:
+        store = self._only("store", "stores", Store)
+        if store is None:
             raise ConfigError(
                 f"{self._file}: enabled: no enabled plugin is a store; add one, such as sqlite_store"
             )
-        if len(results) > 1:
-            names = " and ".join(
-                f"{result.plugin} ({self._by_name[result.plugin].installed.source})" for result in results
-            )
-            raise ConfigError(f"{self._file}: enabled: two stores, {names}; enable exactly one")
-        return results[0]
+        return store
+
+    def file_store(self) -> HookResult[FileStore] | None:
+        """Return the file store, if there is one.
+
+        Raises:
+            StartupError: several enabled plugins return a file store.
+        """
+        return self._only("file_store", "file stores", FileStore)
 
     def authenticators(self, database: "Database | None") -> list[HookResult[Sequence[Authenticator]]]:
         """Return the authenticators."""
@@ -185,6 +189,15 @@ class PluginManager:
     def lifespans(self) -> list[HookResult[AbstractAsyncContextManager[Any]]]:
         """Return the context managers that are entered for as long as the server runs."""
         return self._call("lifespan", AbstractAsyncContextManager)
+
+    def _only(self, hook: str, several: str, kind: Any) -> HookResult[Any] | None:
+        results = self._call(hook, kind)
+        if len(results) > 1:
+            names = " and ".join(
+                f"{result.plugin} ({self._by_name[result.plugin].installed.source})" for result in results
+            )
+            raise ConfigError(f"{self._file}: enabled: two {several}, {names}; enable exactly one")
+        return results[0] if results else None
 
     def _call_sequence(self, hook: str, kind: type[Any], **arguments: object) -> list[HookResult[Any]]:
         results = self._call(hook, Sequence, **arguments)

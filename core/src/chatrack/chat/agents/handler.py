@@ -15,7 +15,9 @@ from chatkit.types import (
     UserMessageItem,
 )
 
+from chatrack.chat.agents.attachment_parts import AttachmentParts
 from chatrack.chat.agents.events import EventConverter
+from chatrack.chat.agents.generated_images import keep_image
 from chatrack.chat.agents.guardrail_calls import GuardrailCalls
 from chatrack.chat.agents.history import ThreadHistory
 from chatrack.chat.agents.input_filter import InputFilter
@@ -33,6 +35,7 @@ from chatrack.chat.turns.withheld import PLACEHOLDER
 from chatrack.chat.turns.writer import TurnWriter
 from chatrack.config import ChatTable
 from chatrack.errors import ModelFailure, RequestError
+from chatrack.files.files import Files
 from chatrack.interfaces import RequestContext, Store, TurnContext
 from chatrack.models.delta_fast_path import DELTA_FAST_PATH, DeltaFastPath
 from chatrack.models.failures import as_model_failure
@@ -49,6 +52,8 @@ class AgentHandler(TurnHandler):
         chat: the settings `[chat]`.
         titles: names new threads, if a model is to do so.
         user_input: the user's reply that the turn begins with, if the agent waited for one.
+        files: keeps generated images, if the server takes files.
+        attachments: reads the files of the thread, if the server takes files.
     """
 
     usage: UsageTracker
@@ -63,12 +68,16 @@ class AgentHandler(TurnHandler):
         chat: ChatTable,
         titles: TitleGenerator | None = None,
         user_input: UserInput | None = None,
+        files: Files | None = None,
+        attachments: AttachmentParts | None = None,
     ) -> None:
         self._resolver = resolver
         self._store = store
         self._chat = chat
         self._titles = titles
         self._user_input = user_input
+        self._files = files
+        self._attachments = attachments
         self._input_filter = InputFilter(resolver, chat.link_hosts)
         self._context = context
         self._thread = thread
@@ -137,7 +146,7 @@ class AgentHandler(TurnHandler):
         if self._input_guard.item is None:
             # Nothing was admitted, as in a retry: the entry agent's guardrails check the message before its first call.
             self._input_guard.item = session.request.message
-        history = ThreadHistory(self._store, self._chat.history_tokens, session)
+        history = ThreadHistory(self._store, self._chat.history_tokens, session, self._attachments)
         items = await history.load()
         agent = self._resolver.default_agent.agent
         # What the Agents SDK calls turns: calls of a model.
@@ -163,6 +172,10 @@ class AgentHandler(TurnHandler):
                                 yield converted
                             if event.type == "raw_response_event":
                                 self.usage.count_event(event.data)
+                                if self._files is not None and not converter.guarded:
+                                    shown = await keep_image(event.data, self._files, session)
+                                    if shown is not None:
+                                        yield shown
                                 if event.data.type == "response.completed":
                                     await writer.flush()
                                     if guard is not None:

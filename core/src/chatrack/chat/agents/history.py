@@ -8,6 +8,7 @@ import msgspec
 from agents import TResponseInputItem
 from chatkit.types import ThreadItem
 
+from chatrack.chat.agents.attachment_parts import AttachmentParts
 from chatrack.chat.agents.input_items import to_input_items
 from chatrack.chat.turns.session import TurnSession
 from chatrack.interfaces import ItemRecord, Store
@@ -57,10 +58,14 @@ class ThreadHistory:
         store: where the thread is.
         budget: the size of the window, in tokens.
         session: the turn.
+        attachments: reads the files of the thread; None if there are none.
     """
 
-    def __init__(self, store: Store, budget: int, session: TurnSession) -> None:
+    def __init__(
+        self, store: Store, budget: int, session: TurnSession, attachments: AttachmentParts | None = None
+    ) -> None:
         self._store = store
+        self._attachments = attachments
         self._budget = budget
         self._session = session
         self._records: Sequence[ItemRecord] | None = None
@@ -70,7 +75,8 @@ class ThreadHistory:
         """Return the history as input for the Agents SDK."""
         if self._records is None:
             self._records = await self._load_records()
-        return await to_input_items(self._records)
+        parts = {} if self._attachments is None else await self._attachments.load(self._records)
+        return await to_input_items(self._records, parts)
 
     def replace(self, item: ThreadItem) -> None:
         """Use another version of an item from now on."""

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -62,13 +63,16 @@ def without_reasoning_text(item: HiddenContextItem) -> HiddenContextItem | None:
     return item.model_copy(update={"content": {**content, "item": {**kept, "summary": []}}})
 
 
-async def to_input_items(records: Sequence[ItemRecord]) -> list[TResponseInputItem]:
+async def to_input_items(
+    records: Sequence[ItemRecord], attachments: Mapping[str, ResponseInputContentParam] = MappingProxyType({})
+) -> list[TResponseInputItem]:
     """Convert stored items to input items, every call followed by its result.
 
     Args:
         records: the history, oldest first.
+        attachments: what the model is shown of attachments, by their ids; a line tells of the other ones.
     """
-    converter = _Converter()
+    converter = _Converter(attachments)
     output: list[TResponseInputItem] = []
     used_ids: set[str] = set()
     # Turn by turn: a call has its result in the same turn, and another turn may use the same id.
@@ -170,7 +174,14 @@ def pair_tool_calls(items: Sequence[TResponseInputItem]) -> list[TResponseInputI
 
 
 class _Converter(ThreadItemConverter):
-    """Converts every kind of item: what the model cannot see becomes a line of text."""
+    """Converts every kind of item: what the model cannot see becomes a line of text.
+
+    Args:
+        attachments: what the model is shown of attachments, by their ids.
+    """
+
+    def __init__(self, attachments: Mapping[str, ResponseInputContentParam]) -> None:
+        self._attachments = attachments
 
     async def assistant_message_to_input(
         self, item: AssistantMessageItem
@@ -180,7 +191,8 @@ class _Converter(ThreadItemConverter):
         return {"role": "assistant", "content": text} if text.strip() else None
 
     async def attachment_to_message_content(self, attachment: Attachment) -> ResponseInputContentParam:
-        return _text(
+        part = self._attachments.get(attachment.id)
+        return part or _text(
             f"[The user attached a file that you cannot see: {attachment.name}, {attachment.mime_type}]"
         )
 

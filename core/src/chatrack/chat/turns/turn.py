@@ -52,6 +52,7 @@ class Turn:
         limits: how many turns the user may have.
         token_budget: what the turn may use of tokens; None if that is not limited.
         wait_for_thread: waits until the thread may be free, at most the given seconds.
+        add_urls: puts URLs into the JSON of an event in place of the placeholders of files.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Turn:
         limits: Limits,
         token_budget: TokenBudget | None,
         wait_for_thread: "Callable[[Turn, float], Awaitable[None]]",
+        add_urls: Callable[[bytes], bytes] = bytes,
     ) -> None:
         self.id = new_id("turn")
         self.thread_id = request.thread.id
@@ -96,6 +98,7 @@ class Turn:
         self._limits = limits
         self._token_budget = token_budget
         self._wait_for_thread = wait_for_thread
+        self._add_urls = add_urls
         self._work_task: asyncio.Task[None] | None = None
 
     def cancel(self, reason: CancelReason) -> None:
@@ -165,6 +168,7 @@ class Turn:
             lease = await self._acquire()
             try:
                 writer = await self._create_writer(lease)
+                writer.add_urls = self._add_urls
                 session = TurnSession(
                     turn_id=self.id,
                     context=self._context,

@@ -1,14 +1,21 @@
 """Events as clients get them."""
 
+from collections.abc import Callable
+
 from chatkit.types import Thread, ThreadStreamEvent
 
 from chatrack.clock import as_utc
 from chatrack.interfaces.records import dump, is_hidden
 
 
-def encode_event(event: ThreadStreamEvent) -> bytes:
-    """Return an event as a server-sent event."""
-    return b"data: " + dump(event).encode() + b"\n\n"
+def encode_event(event: ThreadStreamEvent, add_urls: Callable[[bytes], bytes] = bytes) -> bytes:
+    """Return an event as a server-sent event.
+
+    Args:
+        event: the event.
+        add_urls: puts URLs into its JSON in place of the placeholders of files.
+    """
+    return b"data: " + add_urls(dump(event).encode()) + b"\n\n"
 
 
 def visible_thread(thread: Thread) -> Thread:

@@ -1,7 +1,7 @@
 """Stores what a turn's events report, and sends them."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from chatkit.types import (
     ClientToolCallItem,
@@ -43,6 +43,7 @@ class TurnWriter:
 
     uncommitted = False
     """Whether new items stay invisible until the turn commits."""
+    add_urls: Callable[[bytes], bytes] = bytes  # puts the URLs of files into the JSON of an event
 
     def __init__(self, store: Store, lease: Lease, channel: EventChannel) -> None:
         self.lease = lease
@@ -128,7 +129,7 @@ class TurnWriter:
             and event.item_id in self._hidden_item_ids
         ):
             return
-        self._channel.put(encode_event(event))
+        self._channel.put(encode_event(event, self.add_urls))
 
     async def store_user_input(self, item: ThreadItem) -> None:
         """Store an item that the user has just completed, and end the pause that waited for it.
