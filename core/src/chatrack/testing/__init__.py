@@ -1,4 +1,4 @@
-"""Contract tests for plugins: inherit from `StoreContract` or `ProviderContract` and define its fixtures."""
+"""Contract tests for plugins: inherit from `StoreContract`, `FileStoreContract` or `ProviderContract` and define its fixtures."""
 
 try:
     import pytest  # noqa: F401  (imported here to tell its absence from other errors)
@@ -9,7 +9,8 @@ except ModuleNotFoundError as error:
     ) from error
 
 from chatrack.testing.contract import StoreContract
+from chatrack.testing.files import FileStoreContract
 from chatrack.testing.provider.contract import ProviderContract
 from chatrack.testing.provider.script import ProviderScript, RefusedModel
 
-__all__ = ["ProviderContract", "ProviderScript", "RefusedModel", "StoreContract"]
+__all__ = ["FileStoreContract", "ProviderContract", "ProviderScript", "RefusedModel", "StoreContract"]
