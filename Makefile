@@ -1,6 +1,7 @@
 # Two commands do everything on a machine with python3: `make run` and `make test`.
 # uv is bootstrapped into .uv, the workspace into .venv; nothing else is touched.
-# `make litellm` puts a server that some tests talk to into .litellm; without it they are skipped.
+# `make litellm` and `make azurite` put servers that some tests talk to into .litellm and .azurite; without them these
+# are skipped.
 
 PYTHON ?= python3
 VENV := .venv
@@ -10,12 +11,15 @@ INSTALLED := $(VENV)/.installed
 RUN_READY := $(VENV)/.run-ready
 LITELLM := .litellm
 LITELLM_INSTALLED := $(LITELLM)/.installed
+AZURITE := .azurite
+AZURITE_VERSION := 3.37.0
+AZURITE_INSTALLED := $(AZURITE)/.installed-$(AZURITE_VERSION)
 SOURCES := constraints.txt pyproject.toml $(addsuffix /pyproject.toml,$(MEMBERS))
 
 SUPPLY := .supply
 SUPPLY_INSTALLED := $(SUPPLY)/.installed
 
-.PHONY: run test lint format bench chaos fuzz audit sbom litellm litellm-constraints constraints clean
+.PHONY: run test lint format bench chaos fuzz audit sbom litellm litellm-constraints azurite constraints clean
 
 # No request to where a secret might belong.
 SECRETS := $(VENV)/bin/detect-secrets-hook --no-verify
@@ -72,6 +76,8 @@ sbom: $(SUPPLY_INSTALLED)
 
 litellm: $(LITELLM_INSTALLED)
 
+azurite: $(AZURITE_INSTALLED)
+
 $(UV):
 	$(PYTHON) -m venv .uv
 	.uv/bin/pip install --quiet --disable-pip-version-check -c constraints.txt uv
@@ -95,6 +101,12 @@ $(LITELLM_INSTALLED): tests/litellm/requirements.txt tests/litellm/constraints.t
 	$(UV) pip install --quiet --python $(LITELLM)/bin/python -c tests/litellm/constraints.txt -r tests/litellm/requirements.txt
 	@touch $@
 
+# Needs npm, with Node.js 18 or later.
+$(AZURITE_INSTALLED):
+	rm -rf $(AZURITE)
+	npm install --silent --no-audit --no-fund --ignore-scripts --prefix $(AZURITE) azurite@$(AZURITE_VERSION)
+	@touch $@
+
 $(SUPPLY_INSTALLED): constraints.txt pyproject.toml | $(UV)
 	$(UV) venv --quiet --clear --python $(PYTHON) $(SUPPLY)
 	$(UV) pip install --quiet --python $(SUPPLY)/bin/python -c constraints.txt --group supply
@@ -110,4 +122,4 @@ litellm-constraints: $(LITELLM_INSTALLED)
 	$(UV) pip freeze --python $(LITELLM)/bin/python > tests/litellm/constraints.txt
 
 clean:
-	rm -rf $(VENV) $(LITELLM) $(SUPPLY) sbom.json .hypothesis .uv .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(LITELLM) $(AZURITE) $(SUPPLY) sbom.json .hypothesis .uv .mypy_cache .ruff_cache .pytest_cache

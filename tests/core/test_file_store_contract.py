@@ -23,6 +23,7 @@ from chatrack.testing.stored_files import (
     keys_below,
     put,
 )
+from tests.support.contracts import run_contract
 
 KILLED = """
 import asyncio, os, signal, sys
@@ -170,3 +171,98 @@ async def test_what_is_no_key_is_refused(file_store, tmp_path, key):
     with pytest.raises(ValueError, match="not a key"):
         await file_store.delete(key)
     assert files_in(tmp_path) == set()
+
+
+OUTLINE = """
+import contextlib
+import pytest_asyncio
+from chatrack import StoredFile
+from chatrack.builtin.local_files import LocalFiles
+from chatrack.testing import FileStoreContract
+
+@pytest_asyncio.fixture(scope="class", loop_scope="class")
+async def file_store(request, tmp_path_factory):
+    store = request.cls.kind(tmp_path_factory.mktemp("files"))
+    await store.start()
+    yield store
+    await store.stop()
+
+class TestSound(FileStoreContract, loop_scope="class"):
+    kind = LocalFiles
+"""
+
+BROKEN = {
+    "Partial": (
+        """
+    async def put(self, key, chunks, *, content_type):
+        data = b""
+        try:
+            async for chunk in chunks:
+                data += chunk
+        finally:
+            async def stored():
+                yield data
+            await super().put(key, stored(), content_type=content_type)
+        return len(data)
+""",
+        {
+            "test_a_file_whose_chunks_fail_leaves_nothing[False]",
+            "test_a_file_whose_chunks_fail_leaves_the_one_that_was_there[True]",
+            "test_a_cancelled_put_leaves_what_was_there[None-False]",
+            "test_a_cancelled_put_leaves_what_was_there[as it was-True]",
+        },
+    ),
+    "Lists": (
+        """
+    async def list(self, prefix):
+        async for file in super().list(prefix.split("/")[0]):
+            if file.key.startswith(prefix.removesuffix("/")):
+                yield file
+""",
+        {"test_files_are_listed_by_the_beginning_of_their_keys"},
+    ),
+    "Reads": (
+        """
+    async def read(self, key, *, start=0, end=None):
+        async for chunk in super().read(key, start=start):
+            yield chunk
+""",
+        {"test_a_part_of_a_file_is_read[10-20]", "test_an_empty_part_has_no_bytes[7-7]"},
+    ),
+    "Forgives": (
+        """
+    async def stat(self, key):
+        try:
+            return await super().stat(key)
+        except Exception:
+            return StoredFile(key=key, size=0, modified_at=0)
+""",
+        {"test_what_does_not_exist_is_not_found", "test_a_file_can_be_deleted_again_and_again"},
+    ),
+    "Moves": (
+        """
+    async def copy(self, source, target, *, content_type):
+        size = await super().copy(source, target, content_type=content_type)
+        await self.delete(source)
+        return size
+""",
+        {"test_a_copy_has_the_bytes_of_its_source"},
+    ),
+}
+"""File stores that break the contract, and the tests that fail."""
+
+
+def test_the_contract_finds_stores_that_break_it(tmp_path):
+    source = OUTLINE
+    chosen = ["TestSound"]
+    for name, (body, fails) in BROKEN.items():
+        source += f"\nclass {name}(LocalFiles):{body}\n"
+        source += f'class Test{name}(FileStoreContract, loop_scope="class"):\n    kind = {name}\n'
+        chosen += [f"Test{name}::{test}" for test in fails]
+        chosen.append(f"Test{name}::test_a_store_that_is_started_is_alive")
+    result = run_contract(tmp_path, source, chosen)
+    assert not result.names("FAILED", "TestSound") | result.names("ERROR", "TestSound"), result.output[-3000:]
+    assert len(result.names("PASSED", "TestSound")) > 40
+    for name, (_, fails) in BROKEN.items():
+        assert result.names("FAILED", f"Test{name}") == fails
+        assert result.names("PASSED", f"Test{name}") == {"test_a_store_that_is_started_is_alive"}

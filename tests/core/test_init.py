@@ -185,6 +185,8 @@ def test_plugins_that_cannot_run_as_they_stand_are_left_out_and_the_reason_is_sa
         "needy": "plugins.needy.account",
         "postgres_store": "plugins.postgres_store.url",
         "mysql_store": "plugins.mysql_store.url",
+        "s3_files": "plugins.s3_files.bucket",
+        "azure_files": "plugins.azure_files.container",
         "compatible_provider": "no model provider without settings",
         "jwt_auth": "set exactly one of `secret`",
         "api_keys_auth": "plugins.api_keys_auth.keys",

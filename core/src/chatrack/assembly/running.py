@@ -49,9 +49,6 @@ async def running(assembly: Assembly) -> AsyncIterator[None]:
                 await stack.enter_async_context(lifespan.value)
         with attribute_errors(assembly, assembly.store_plugin):
             await assembly.store.health()
-        if assembly.file_store is not None:
-            with attribute_errors(assembly, assembly.file_store.plugin):
-                await assembly.file_store.value.health()
         yield
 
 

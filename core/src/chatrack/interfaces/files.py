@@ -44,7 +44,11 @@ class FileStore(ABC):
 
     @abstractmethod
     async def start(self) -> None:
-        """Connect. Called once, before anything else. It must not write: `chatrack check` calls it too."""
+        """Connect. Called once, before anything else. It must not write: `chatrack check` calls it too.
+
+        With several workers it is also called, and `stop` after it, in the process that they are forked from: no thread may
+        outlive the two.
+        """
 
     @abstractmethod
     async def stop(self) -> None:
